@@ -1,0 +1,3 @@
+"""aarlab: an open laboratory of automated alignment researchers."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""All that a method may import: the task, heads, models, method blocks, and the lab's client."""

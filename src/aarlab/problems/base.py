@@ -1,0 +1,105 @@
+"""The contract of a problem: what the lab asks of a research question so that it can score answers to it.
+
+A problem draws instances (practice: public; sealed: truth in the vault only), knows its references (floor, ceiling,
+named baselines), checks the shape of what a method returns, and scores it row by row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aarlab.kit.stats import Outcomes, Score
+
+ENTRY_POINTS = "aarlab.problems"
+
+
+class UnknownProblem(ValueError):
+    """No problem of that name; the message lists the known ones, nearest first."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One draw, with its own teacher: the unit of every interval.
+
+    task: the folder that a method may see (mounted read-only); truth: lab-side arrays, never mounted; key: what it
+    is, for caches and the ledger ("practice/3", "search/0/2"), with nothing secret in it.
+    """
+
+    testbed: str
+    key: str
+    task: Path
+    truth: Mapping[str, NDArray[Any]]
+    seed: int
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """Shape and bounds of what a method returns: a float64 array."""
+
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A short, deliberately ambiguous starting hint of one researcher, and the method family that it leans to."""
+
+    name: str
+    family: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A transform of an instance that takes away one thing a method may rely on."""
+
+    name: str
+    what: str
+    apply: Callable[[Instance, Path, int], Instance]  # instance, folder to write to, seed
+
+
+@dataclass(frozen=True)
+class References:
+    """Per-row outcomes of floor, ceiling and the untuned baselines on one instance."""
+
+    floor: Outcomes
+    ceiling: Outcomes
+    baselines: Mapping[str, Outcomes]
+
+
+class Problem(Protocol):
+    """A testbed of a problem, as the lab sees it. Found by entry point `aarlab.problems`, NAME = module:load."""
+
+    name: str
+    question: str
+    kind: str  # which loader of the kit opens its task folder
+    climbable: bool  # false: too few test rows to be climbed on; serves transfer
+    quota: int | None  # most `search` queries of a whole campaign; None: no limit
+    fresh_search: bool  # draws a new `search` set for every submission
+    directions: Sequence[Direction]
+    ablations: Sequence[Ablation]
+    transfers: Sequence[str]
+
+    def practice(self, seed: int) -> Instance: ...
+
+    def sealed(self, set_name: str, number: int, secret: bytes, draw: int = 0) -> Instance:
+        """Instance `number` of a sealed set; `draw` picks a fresh set of rows where the testbed can generate."""
+
+    def references(self, instance: Instance) -> References: ...
+
+    def output(self, instance: Instance) -> OutputSpec: ...
+
+    def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes: ...
+
+    def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score: ...
+
+
+def known() -> list[str]:
+    """Names of every installed problem."""
+    return sorted(e.name for e in entry_points(group=ENTRY_POINTS))
