@@ -90,6 +90,10 @@ class Problem(Protocol):
         """False: too few test rows to be climbed on; it serves transfer."""
 
     @property
+    def traits(self) -> Mapping[str, Any]:
+        """Public facts that a researcher is told at the start."""
+
+    @property
     def quota(self) -> int | None:
         """Most `search` queries of a whole campaign; None: no limit."""
 
@@ -105,7 +109,7 @@ class Problem(Protocol):
     def transfers(self) -> Sequence[str]: ...
     @property
     def baselines(self) -> Sequence[str]:
-        """Names of the untuned baselines that apply here."""
+        """Names of the untuned baselines that apply here; the first is published when a campaign starts."""
 
     def practice(self, seed: int) -> Instance:
         """A public instance, drawn from the user's seed."""

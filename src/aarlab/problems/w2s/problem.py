@@ -67,6 +67,11 @@ class W2S:
         return self.test_rows >= CLIMBABLE_ROWS
 
     @property
+    def traits(self) -> Mapping[str, Any]:
+        task = W2STask.load(self.practice(0).task)
+        return {"paired": task.paired, "logprobs": task.student.has_logprobs, "layers": task.student.layers}
+
+    @property
     def quota(self) -> int | None:
         return None if self.climbable else SMALL_QUOTA
 
