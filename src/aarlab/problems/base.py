@@ -120,6 +120,14 @@ class Problem(Protocol):
     def references(self, instance: Instance, names: Sequence[str] = ()) -> References:
         """Outcomes of floor, ceiling, and of the baselines named."""
 
+    def control(self, seed: int, number: int, instance: Instance) -> NDArray[np.float64]:
+        """Output of the numbered configuration of a seeded random search over the problem's own methods: the
+        comparator that a campaign must beat with the same number of experiments."""
+
+    def control_name(self, seed: int, number: int) -> str: ...
+    def control_practice(self, seed: int, number: int, seeds: Sequence[int]) -> float | None:
+        """Gap recovered by that configuration on public instances, cached; None where undefined."""
+
     def output(self, instance: Instance) -> OutputSpec: ...
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes: ...
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score: ...

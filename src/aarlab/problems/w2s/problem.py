@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from aarlab.kit import zoo
 from aarlab.kit.cache import built, cache_dir
-from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered
+from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
 from aarlab.kit.task import W2STask
 from aarlab.problems.base import Ablation, Direction, Instance, OutputSpec, References
 from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
@@ -31,6 +31,8 @@ CLIMBABLE_ROWS = 2000
 SMALL_QUOTA = 50
 PARTS = ("teacher", "pool", "test")
 STUDENT_OF: Mapping[str, int] = {"practice": 0, "search": 1, "select": 2, "final": 2}
+
+_REFERENCES: dict[str, References] = {}
 
 
 def load_directions() -> Sequence[Direction]:
@@ -109,6 +111,41 @@ class W2S:
             ceiling=self.ceiling(instance),
             baselines={n: self.score(instance, zoo.run(task, zoo.BASELINES[n])) for n in names},
         )
+
+    def control(self, seed: int, number: int, instance: Instance) -> NDArray[np.float64]:
+        return zoo.run(W2STask.load(instance.task), self._control_config(seed, number))
+
+    def control_name(self, seed: int, number: int) -> str:
+        return zoo.title(self._control_config(seed, number))
+
+    def control_practice(self, seed: int, number: int, seeds: Sequence[int]) -> float | None:
+        home = cache_dir() / "control" / f"v{VERSION}-{_fingerprint(self.testbed)}-{zoo.VERSION}"
+        path = home / f"{seed}-{number}-{seeds[0]}-{len(seeds)}.json"
+        if not path.exists():
+            instances = [self.practice(s) for s in seeds]
+            references = [self._floor_and_ceiling(i) for i in instances]
+            outcomes = [self.score(i, self.control(seed, number, i)) for i in instances]
+            score = self.gap(join(outcomes), join([r.floor for r in references]), join([r.ceiling for r in references]))
+            home.mkdir(parents=True, exist_ok=True)
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.write_text(json.dumps(score.mean))
+            draft.rename(path)
+        value: float | None = json.loads(path.read_text())
+        return value
+
+    def _control_config(self, seed: int, number: int) -> zoo.Config:
+        """Draws are numbered from the seed; those that do not apply to this testbed are passed over."""
+        rng = np.random.default_rng([seed, number])
+        traits = self.traits
+        while not zoo.applicable(config := zoo.sample(rng), traits["paired"], traits["logprobs"]):
+            pass
+        return config
+
+    def _floor_and_ceiling(self, instance: Instance) -> References:
+        """The references of a practice instance, computed once a process."""
+        if (key := f"{self.name}/{instance.key}") not in _REFERENCES:
+            _REFERENCES[key] = self.references(instance)
+        return _REFERENCES[key]
 
     @property
     def baselines(self) -> Sequence[str]:
