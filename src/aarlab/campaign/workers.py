@@ -57,3 +57,8 @@ def control_sealed(problem: str, vault: Vault, seed: int, number: int, yard: Yar
     return join([opened.score(i, opened.control(seed, number, i)) for i in yard.instances])
 
 
+
+
+def check(problem: str) -> dict[str, object]:
+    """A testbed's calibration (problems/*/check.py), in a worker."""
+    return base.load(problem).check()

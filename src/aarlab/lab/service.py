@@ -101,6 +101,9 @@ class Lab:
         self._began, self._base = time.monotonic(), self.state.elapsed
         self._cpu_mark = time.process_time()
 
+    def halt_clock(self) -> None:
+        self._base, self._began = self.elapsed, None
+
     @property
     def elapsed(self) -> float:
         """Seconds of research so far, over all sessions."""
@@ -396,6 +399,15 @@ class Lab:
         with self._turn:
             self._settle()
         self._judge_waiting()
+
+    def set_search_yard(self, yard: Yardstick) -> None:
+        self._yards[0] = yard
+
+    def drain(self, seconds: float) -> None:
+        """Wait for the experiments in flight, but no longer than this."""
+        until = time.monotonic() + seconds
+        while self._running and time.monotonic() < until:
+            time.sleep(0.05)
 
     def search_yard(self, draw: int = 0) -> Yardstick:
         if draw not in self._yards:
