@@ -249,4 +249,5 @@ def family_entropy(
 
 def _bits(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Entropy over the last axis, in bits."""
-    return -np.sum(np.where(p > 0, p * np.log2(np.where(p > 0, p, 1.0)), 0.0), axis=-1) + 0.0
+    summed = np.sum(p * np.log2(np.where(p > 0, p, 1.0)), axis=-1)
+    return np.asarray(np.abs(summed), dtype=np.float64)  # every term is <= 0: abs negates, without minus zero

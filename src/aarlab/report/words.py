@@ -106,8 +106,7 @@ def why_none(view: View) -> str:
     if not scored:
         codes = Counter(s.status for s in view.submissions).most_common(4)
         listed = ", ".join(f"{line(code, 30)} {count}" for code, count in codes)
-        many = plural(len(view.submissions), "submission")
-        return f"none of {many} could be scored ({listed})"
+        return f"none of {plural(len(view.submissions), 'submission')} could be scored ({listed})"
     if not view.finalists:
         return f"{plural(len(scored), 'submission')} scored on search, and none was taken to select"
     passed = [f for f in view.finalists if f.passed]
