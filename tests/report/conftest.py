@@ -20,9 +20,16 @@ from aarlab.report.view import (
 )
 
 FAMILIES = (
-    "self-training", "ensemble", "distillation", "data filtering", "confidence weighting", "loss function",
-    "elicitation", "curriculum", "model internals",
-)  # fmt: skip
+    "self-training",
+    "ensemble",
+    "distillation",
+    "data filtering",
+    "confidence weighting",
+    "loss function",
+    "elicitation",
+    "curriculum",
+    "model internals",
+)
 NAMES = ("ada", "boole", "curry", "dijkstra", "emmy", "frege", "gauss", "hopper", "ito")
 
 CODE = '''"""Relabel out of fold, then train a head on what survives."""
@@ -41,11 +48,11 @@ def run(task):
     return head(task.student.features("test"))
 '''
 
-CARD = '''what = "Out-of-fold relabelling, then a head on the confident part"
+CARD = """what = "Out-of-fold relabelling, then a head on the confident part"
 why = "Teacher errors are one-sided; the student's features are not"
 family = "data filtering"
 forecast = { mean = 0.52, low = 0.41, high = 0.63 }
-'''
+"""
 
 TEXT = """# Out-of-fold relabelling helps
 
@@ -99,44 +106,74 @@ def build(
             best = raw if improved else best
             submitted.append(
                 Submission(
-                    t, hours, names[r], f"s{len(submitted) + 1}", said(f"oof-relabel-{i}"), f"{i:064x}",
-                    "scored" if ok else "time_out", improved, round(raw * 200) / 200 if improved else None,
-                    score(raw) if ok else None, said(family),
+                    t,
+                    hours,
+                    names[r],
+                    f"s{len(submitted) + 1}",
+                    said(f"oof-relabel-{i}"),
+                    f"{i:064x}",
+                    "scored" if ok else "time_out",
+                    improved,
+                    round(raw * 200) / 200 if improved else None,
+                    score(raw) if ok else None,
+                    said(family),
                 )
-            )  # fmt: skip
+            )
     posts = []
     for i in range(0 if outcome == "idle" else findings):
         r = i % len(names)
         result = i % 3 == 0 and bool(submitted)
         posts.append(
             Finding(
-                f"f{i + 1}", 180.0 * (i + 1) / findings, names[r],
+                f"f{i + 1}",
+                180.0 * (i + 1) / findings,
+                names[r],
                 "result" if result else ("insight", "hypothesis", "error")[i % 3],
-                said(f"Out-of-fold relabelling with {2 + i % 9} folds"), said(FAMILIES[r]), said(TEXT),
-                said(CARD) if result else "", said(CODE) if result else "",
+                said(f"Out-of-fold relabelling with {2 + i % 9} folds"),
+                said(FAMILIES[r]),
+                said(TEXT),
+                said(CARD) if result else "",
+                said(CODE) if result else "",
                 Claim(0.4 + 0.001 * i, 0.33, 0.5) if result else None,
                 submitted[i % len(submitted)].released if result else None,
                 submitted[i % len(submitted)].id if result else None,
             )
-        )  # fmt: skip
+        )
     verdicts = {
-        "mixed": {"re-execution": "pass", "seeds": "pass", "teacher x student": "undecided", "transfer": "not_run"},
+        "mixed": {
+            "re-execution": "pass",
+            "seeds": "pass",
+            "teacher x student": "undecided",
+            "transfer": "not_run",
+        },
         "failed": {"re-execution": "pass", "teacher x student": "fail", "transfer": "not_run"},
         "not_run": {"re-execution": "not_run", "seeds": "not_run", "transfer": "not_run"},
     }[audits]
-    checked = {k: Audit(v, score(0.9) if v == "pass" else None, said(f"why {k}")) for k, v in verdicts.items()}  # type: ignore[arg-type]
+    checked = {
+        k: Audit(v, score(0.9) if v == "pass" else None, said(f"why {k}")) for k, v in verdicts.items()
+    }  # type: ignore[arg-type]
     won = outcome in ("beats", "equal", "worse", "undefined")
-    ranked = sorted((s for s in submitted if s.search), key=lambda s: -(s.search.mean or 0))[:5] if submitted else []
+    ranked = (
+        sorted((s for s in submitted if s.search), key=lambda s: -(s.search.mean or 0))[:5]
+        if submitted
+        else []
+    )
     finalists = [
         Finalist(
-            k + 1, s.id, s.method, s.researcher, s.search or undefined("x"), score((s.search.mean or 0) - 0.05),
+            k + 1,
+            s.id,
+            s.method,
+            s.researcher,
+            s.search or undefined("x"),
+            score((s.search.mean or 0) - 0.05),
             score((s.search.mean or 0) - 0.06) if won and k < 2 else None,
             score((s.search.mean or 0) - 0.15, 0.04) if won and k < 2 else None,
-            won and k < 2, checked if k < 2 else {},
+            won and k < 2,
+            checked if k < 2 else {},
         )
         for k, s in enumerate(ranked)
         if s.search is not None
-    ]  # fmt: skip
+    ]
     chosen = None
     final = finalists[0].final if won else None
     ahead = {"beats": score(0.11), "equal": score(0.02), "worse": score(-0.12)}.get(
@@ -151,34 +188,68 @@ def build(
         audit_json = {k: {"verdict": a.verdict, "value": None, "why": a.why} for k, a in f.audits.items()}
         end = undefined("the gap between floor and ceiling is below 3 standard errors")
         chosen = {
-            "finding": "f1", "method": f.method, "researcher": f.researcher, "search": f.search.asdict(),
-            "select": f.select.asdict(), "final": (end if outcome == "undefined" else f.final or end).asdict(),
-            "final_ood": (f.final_ood or end).asdict(), "beats_comparator": ahead.asdict(), "audits": audit_json,
-        }  # fmt: skip
+            "finding": "f1",
+            "method": f.method,
+            "researcher": f.researcher,
+            "search": f.search.asdict(),
+            "select": f.select.asdict(),
+            "final": (end if outcome == "undefined" else f.final or end).asdict(),
+            "final_ood": (f.final_ood or end).asdict(),
+            "beats_comparator": ahead.asdict(),
+            "audits": audit_json,
+        }
     summary = {
-        "campaign": "prose-0001", "problem": "w2s/prose", "seed": 1, "kind": "search", "researchers": 9,
-        "sandbox": sandbox, "experiments": len(done), "submissions": len(submitted), "findings": len(posts),
-        "wall_seconds": 231.4, "lab_share": 0.064, "floor": score(0.684, 0.008).asdict(),
+        "campaign": "prose-0001",
+        "problem": "w2s/prose",
+        "seed": 1,
+        "kind": "search",
+        "researchers": 9,
+        "sandbox": sandbox,
+        "experiments": len(done),
+        "submissions": len(submitted),
+        "findings": len(posts),
+        "wall_seconds": 231.4,
+        "lab_share": 0.064,
+        "floor": score(0.684, 0.008).asdict(),
         "ceiling": score(0.913, 0.004).asdict(),
         "baselines": [
             {"method": m, "final": score(v, 0.03).asdict()}
-            for m, v in (("naive hard", 0.18), ("naive soft", 0.21), ("confident-only", 0.27), ("zero-shot", 0.05),
-                         ("auxiliary confidence", 0.24), ("self-training", 0.16), ("knn relabelling", -0.04))
+            for m, v in (
+                ("naive hard", 0.18),
+                ("naive soft", 0.21),
+                ("confident-only", 0.27),
+                ("zero-shot", 0.05),
+                ("auxiliary confidence", 0.24),
+                ("self-training", 0.16),
+                ("knn relabelling", -0.04),
+            )
         ],
         "comparator": {"method": "confidence loss, tuned", "final": comparator.asdict()},
-        "best": chosen, "report": "campaigns/prose-0001/report.html",
-    }  # fmt: skip
+        "best": chosen,
+        "report": "campaigns/prose-0001/report.html",
+    }
     team = [
         Researcher(
-            n, said(f"What does the student know that the teacher does not? ({f})"), said(f), "search",
-            sum(e.researcher == n for e in done), sum(s.researcher == n for s in submitted),
+            n,
+            said(f"What does the student know that the teacher does not? ({f})"),
+            said(f),
+            "search",
+            sum(e.researcher == n for e in done),
+            sum(s.researcher == n for s in submitted),
             sum(p.researcher == n for p in posts),
         )
         for n, f in zip(names, FAMILIES, strict=True)
-    ]  # fmt: skip
+    ]
     return View(
         summary=summary,
-        config={"problem": "w2s/prose", "researchers": 9, "kind": "search", "directions": "own", "minutes": 3, "seed": 1},
+        config={
+            "problem": "w2s/prose",
+            "researchers": 9,
+            "kind": "search",
+            "directions": "own",
+            "minutes": 3,
+            "seed": 1,
+        },
         command=["aarlab", "run", "w2s/prose", "--researchers", "9", "--minutes", "3", "--seed", "1"],
         folder="campaigns/prose-0001",
         researchers=team,
@@ -190,7 +261,7 @@ def build(
         sandbox=sandbox,
         release="ladder: paired test at z >= 3.5, rounded to .005",
         secret=secret,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

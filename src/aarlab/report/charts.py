@@ -33,7 +33,7 @@ def climb(view: View) -> dict[str, Any]:
     names = list(dict.fromkeys([r.name for r in view.researchers] + [e.researcher for e in view.experiments]))
     hours = [e.researcher_hours for e in view.experiments] + [s.researcher_hours for s in view.submissions]
     method = {s.id: s.method for s in view.submissions}
-    people = []
+    people: list[dict[str, Any]] = []
     for name in names:
         claims = [
             (e, value)
@@ -41,6 +41,11 @@ def climb(view: View) -> dict[str, Any]:
             if e.researcher == name and e.claim is not None and (value := finite(e.claim.mean)) is not None
         ]
         steps = frontier(view.submissions, name)
+        raw = [
+            (s, s.search.mean)
+            for s in view.submissions
+            if s.researcher == name and s.search is not None and s.search.mean is not None
+        ]
         people.append(
             {
                 "name": label(name, 22),
@@ -48,6 +53,11 @@ def climb(view: View) -> dict[str, Any]:
                     "x": [e.researcher_hours for e, _ in claims],
                     "y": [value for _, value in claims],
                     "text": [f"{label(e.name)}<br>{label(name)}, {label(e.family)}" for e, _ in claims],
+                },
+                "raw": {
+                    "x": [s.researcher_hours for s, _ in raw],
+                    "y": [value for _, value in raw],
+                    "text": [f"{label(s.method)}<br>{label(name)}" for s, _ in raw],
                 },
                 "released": {
                     "x": [s.researcher_hours for s in steps],
@@ -60,12 +70,19 @@ def climb(view: View) -> dict[str, Any]:
     best, (_, comparator) = best_of(view), comparator_of(view)
     final = as_score((best or {}).get("final"))
     values = [v for p in people for v in p["claims"]["y"]]
-    firm = [s.value for s in lab] + _extent([final]) + _extent([comparator])[:1]
+    firm = (
+        [s.value for s in lab]
+        + [v for p in people for v in p["raw"]["y"]]
+        + _extent([final])
+        + _extent([comparator])[:1]
+    )
     low, high = chart_range(values, firm)
     return {
         "researchers": people,
         "frontier": {"x": [s.researcher_hours for s in lab], "y": [s.value for s in lab]},
-        "best": {**interval(final), "label": label((best or {}).get("method", ""))} if final.mean is not None else None,
+        "best": {**interval(final), "label": label((best or {}).get("method", ""))}
+        if final.mean is not None
+        else None,
         "comparator": interval(comparator) if comparator.mean is not None else None,
         "end": max(hours, default=1.0) or 1.0,
         "range": [low, high],
@@ -103,7 +120,9 @@ def entropy(view: View) -> dict[str, Any]:
         "bits": [p.bits for p in points],
         "low": [p.low for p in points],
         "high": [p.high for p in points],
-        "text": [f"{p.experiments} experiments of {p.researchers} researchers, at {clock(p.t)}" for p in points],
+        "text": [
+            f"{p.experiments} experiments of {p.researchers} researchers, at {clock(p.t)}" for p in points
+        ],
         "unit": unit,
         "families": families,
         "most": float(np.log2(families)) if families else 0.0,
@@ -125,7 +144,9 @@ def forest(view: View) -> dict[str, Any]:
         rows.append(_row(f"comparator: {name}", "comparator", comparator))
     rows += [_row(method, "baseline", s) for method, s in baselines if s.mean is not None]
     rows.append(_row("floor: the teacher", "reference", zero))
-    shown = [s for f in view.finalists for s in ((f.final, f.final_ood) if f.final is not None else (f.select,))]
+    shown = [
+        s for f in view.finalists for s in ((f.final, f.final_ood) if f.final is not None else (f.select,))
+    ]
     firm = _extent([*shown, comparator, *(s for _, s in baselines)])
     return {
         "rows": rows,

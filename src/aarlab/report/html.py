@@ -100,15 +100,18 @@ def header(view: View) -> Html:
 def facts(view: View, won: bool) -> list[Html]:
     s, best = view.summary, words.best_of(view) or {}
     final = as_score(best.get("final"))
-    gap = words.number(final.mean) if won and final.mean is not None else "–"
-    pairs = [
+    gap = cell(final) if won and final.mean is not None else "–"
+    pairs: list[tuple[str, Child]] = [
         ("gap recovered, final", gap),
         ("experiments", f"{s['experiments']:,}"),
         ("sealed submissions", f"{s['submissions']:,}"),
         ("findings", f"{s['findings']:,}"),
         ("researchers", f"{s['researchers']} {line(str(s['kind']), 20)}"),
         ("wall time", words.clock(s["wall_seconds"])),
-        ("lab's share of CPU", f"{100 * s['lab_share']:.1f}%" if finite(s.get("lab_share")) is not None else "–"),
+        (
+            "lab's share of CPU",
+            f"{100 * s['lab_share']:.1f}%" if finite(s.get("lab_share")) is not None else "–",
+        ),
         ("sandbox", line(view.sandbox, 20)),
     ]
     return [
@@ -136,9 +139,15 @@ def references(view: View) -> Html:
         "Every method is placed between what the weak teacher reaches (0) and what the student reaches when trained on "
         "true labels (1), on the sealed set final, which nobody climbed on. The comparator is the best method of the "
         "zoo after a random search with this campaign's own experiment budget, chosen on select.",
-        chart("forest", "Baselines, comparator and finalists with 95% intervals; the same figures are in the table"),
+        chart(
+            "forest",
+            "Baselines, comparator and finalists with 95% intervals; the same figures are in the table",
+        ),
         table(
-            ("", "gap recovered on final", "accuracy on final"), rows, numbers=(1, 2), marks=(len(rows) - 1,) if best else ()
+            ("", "gap recovered on final", "accuracy on final"),
+            rows,
+            numbers=(1, 2),
+            marks=(len(rows) - 1,) if best else (),
         ),
     )
 
@@ -150,10 +159,13 @@ def leaderboard(view: View) -> Html:
     rows: list[Sequence[Child]] = []
     for f in view.finalists:
         who = join(line(f.method, 80), el("span", line(f.researcher, 40), class_="meta"))
-        verdict = el("span", "passed" if f.passed else "did not pass", class_="badge pass" if f.passed else "badge")
+        verdict = el(
+            "span", "passed" if f.passed else "did not pass", class_="badge pass" if f.passed else "badge"
+        )
+        select = join(cell(f.select), el("div", verdict))
         final = cell(f.final) if f.final is not None else muted("not read")
         ood = cell(f.final_ood) if f.final_ood is not None else muted("not read")
-        rows.append((str(f.rank), who, cell(f.search), cell(f.select), verdict, final, ood, audits(f)))
+        rows.append((str(f.rank), who, cell(f.search), select, final, ood, audits(f)))
     first = next((i for i, f in enumerate(view.finalists) if f.passed), None)
     return section(
         "Leaderboard",
@@ -161,10 +173,11 @@ def leaderboard(view: View) -> Html:
         "once for those that passed. Expect search to flatter, for methods were chosen on it. "
         + words.audit_sentence(view),
         table(
-            ("", "method", "search", "select", "", "final", "final, out of distribution", "audits"),
+            ("", "method", "search", "select", "final", "final, out of distribution", "audits"),
             rows,
-            numbers=(2, 3, 5, 6),
+            numbers=(2, 3, 4, 5),
             marks=() if first is None else (first,),
+            class_="stack",
         ),
     )
 
@@ -190,10 +203,11 @@ def climb_section(view: View, outside: int) -> Html:
     note = f" {words.plural(outside, 'claim')} beyond the axis not shown." if outside else ""
     return section(
         "Gap recovered against research",
-        "Faint dots are claims: a researcher's own practice runs on public instances. Steps are what the lab released "
-        f"after re-running a submission on sealed search instances ({line(view.release, 120)}); the broad line is the "
-        f"running best of the whole team, which rose {words.plural(steps, 'time')}. The diamond at the right is the "
-        f"best method on final, read once, after the research.{note}",
+        "Faint dots are claims: a researcher's own practice runs on public instances. Hollow marks are the lab's own "
+        "sealed runs on search, raw, for people only. Steps are what the lab told the team of them "
+        f"({line(view.release, 120)}); the broad line is the running best of the whole team, which rose "
+        f"{words.plural(steps, 'time')}. The diamond at the right is the best method on final, read once, after the "
+        f"research.{note}",
         chart("climb", "Practice claims and released search figures against cumulative researcher-hours"),
     )
 
@@ -215,6 +229,9 @@ def team(view: View) -> Html:
     for r in view.researchers:
         best = frontier(view.submissions, r.name)
         told = words.number(best[-1].value, 3) if best else muted("none")
+        claims = [
+            c for e in view.experiments if e.researcher == r.name and e.claim and (c := finite(e.claim.mean))
+        ]
         rows.append(
             (
                 line(r.name, 40),
@@ -223,11 +240,22 @@ def team(view: View) -> Html:
                 str(r.experiments),
                 str(r.submissions),
                 str(r.findings),
+                el("span", words.number(max(claims)), class_="none") if claims else muted("none"),
                 told,
             )
         )
-    columns = ("researcher", "direction", "kind", "experiments", "submissions", "findings", "best released")
-    return section("The team", None, table(columns, rows, numbers=(3, 4, 5, 6)))
+    columns = (
+        "researcher",
+        "direction",
+        "kind",
+        "experiments",
+        "submissions",
+        "findings",
+        "best claim",
+        "best released",
+    )
+    lede = "A best claim is the luckiest of many practice runs; a released figure is the lab's own."
+    return section("The team", lede, table(columns, rows, numbers=(3, 4, 5, 6, 7)))
 
 
 def sealed_runs(view: View) -> Html:
@@ -241,9 +269,19 @@ def sealed_runs(view: View) -> Html:
         raw = cell(s.search) if s.search is not None else muted("none")
         name = join(line(s.method, 60), el("span", line(s.researcher, 40), class_="meta"))
         shot = el("span", line(s.snapshot, 12), class_="hash", title=line(s.snapshot, 80))
-        rows.append((words.clock(s.t), line(s.id, 20), name, shot, status, told if ok else muted("code only"), raw))
+        rows.append(
+            (words.clock(s.t), line(s.id, 20), name, shot, status, told if ok else muted("code only"), raw)
+        )
     scored = sum(s.status == "scored" for s in view.submissions)
-    columns = ("at", "submission", "method", "snapshot", "status", "told the team", "raw search (people only)")
+    columns = (
+        "at",
+        "submission",
+        "method",
+        "snapshot",
+        "status",
+        "told the team",
+        "raw search (people only)",
+    )
     return section(
         "Sealed runs",
         None,
@@ -285,7 +323,11 @@ def finding(f: Finding) -> Html:
     if mean is not None:
         about.append(f"claims {words.number(mean)} in practice")
     if f.submission is not None:
-        told = f"released {words.number(f.released, 3)}" if finite(f.released) is not None else "no figure released"
+        told = (
+            f"released {words.number(f.released, 3)}"
+            if finite(f.released) is not None
+            else "no figure released"
+        )
         about.append(f"submission {line(f.submission, 20)}: {told}")
     kind = f.kind if f.kind in kinds else "other"
     body: list[Child] = [el("div", shortened(f.text), class_="plain")]
@@ -303,7 +345,6 @@ def finding(f: Finding) -> Html:
         ),
         el("div", *body, class_="body"),
         class_="finding",
-        id=None,
     )
 
 
@@ -328,7 +369,9 @@ def highlight(code: str) -> Html:
     try:
         for token in tokenize.generate_tokens(io.StringIO(code).readline):
             mark = _mark(token)
-            begin = starts[token.start[0] - 1] + token.start[1] if token.start[0] <= len(starts) else len(code)
+            begin = (
+                starts[token.start[0] - 1] + token.start[1] if token.start[0] <= len(starts) else len(code)
+            )
             end = starts[token.end[0] - 1] + token.end[1] if token.end[0] <= len(starts) else len(code)
             if mark and at <= begin < end <= len(code):
                 pieces += [code[at:begin], el("span", code[begin:end], class_=mark)]
@@ -377,29 +420,38 @@ def section(title: str, lede: str | None, *children: Child) -> Html:
 
 def chart(name: str, what: str, low: bool = False) -> Html:
     script = el("noscript", el("p", f"{what}. The chart needs JavaScript.", class_="note"))
-    return join(el("div", id=name, class_="chart low" if low else "chart", role="img", aria_label=what), script)
+    return join(
+        el("div", id=name, class_="chart low" if low else "chart", role="img", aria_label=what), script
+    )
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[Child]], *, numbers: Sequence[int] = (), marks: Sequence[int] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Child]],
+    *,
+    numbers: Sequence[int] = (),
+    marks: Sequence[int] = (),
+    class_: str | None = None,
 ) -> Html:
     """A table that scrolls sideways on a phone; `numbers`: right-aligned columns; `marks`: rows to stress."""
-    head = el("tr", *(el("th", c, scope="col", class_="n" if i in numbers else None) for i, c in enumerate(columns)))
+    head = el(
+        "tr", *(el("th", c, scope="col", class_="n" if i in numbers else None) for i, c in enumerate(columns))
+    )
     body = [
         el(
             "tr",
-            *(el("td", c, class_="n" if i in numbers else "name" if i < 3 else None) for i, c in enumerate(row)),
+            *(el("td", c, class_="n" if i in numbers else None) for i, c in enumerate(row)),
             class_="mark" if k in marks else None,
         )
         for k, row in enumerate(rows)
     ]
-    return el("div", el("table", el("thead", head), el("tbody", *body)), class_="scroll")
+    return el("div", el("table", el("thead", head), el("tbody", *body), class_=class_), class_="scroll")
 
 
 def cell(score: Score, digits: int = 2) -> Html:
     """A figure with its interval in small; an undefined one says why on hover and in words."""
     if score.mean is None:
-        return el("span", "undefined", class_="ci", title=line(score.why or "", 200))
+        return el("span", "undefined", class_="none", title=line(score.why or "", 200))
     if score.low is None or score.high is None:
         return join(words.number(score.mean, digits))
     ends = f" [{words.number(score.low, digits)}, {words.number(score.high, digits)}]"
@@ -407,4 +459,4 @@ def cell(score: Score, digits: int = 2) -> Html:
 
 
 def muted(text: str) -> Html:
-    return el("span", text, class_="ci")
+    return el("span", text, class_="none")

@@ -40,6 +40,11 @@
         legendrank: 100 + i, mode: "markers", cliponaxis: true,
         marker: { size: 5, symbol: mark(i), color: fade(colour(i), 0.38), line: { width: 0 } },
         hovertemplate: "<b>claim</b>, %{y:.2f} in practice<br>%{customdata}<extra></extra>" });
+      if (r.raw.x.length) {
+        traces.push({ x: r.raw.x, y: r.raw.y, customdata: r.raw.text, legendgroup: "r" + i, showlegend: false, mode: "markers",
+          marker: { size: 9, symbol: mark(i) + "-open", color: colour(i), line: { width: 1.8, color: colour(i) } },
+          hovertemplate: "<b>sealed run</b>, %{y:.3f} raw on search<br>%{customdata}<extra></extra>" });
+      }
       if (r.released.x.length) {
         traces.push({ x: r.released.x.concat([c.end]), y: r.released.y.concat([r.released.y[r.released.y.length - 1]]),
           customdata: r.released.text.concat([""]), legendgroup: "r" + i, showlegend: false,
@@ -48,6 +53,8 @@
           hovertemplate: "<b>released</b>, %{y:.3f} on search<br>%{customdata}<extra></extra>" });
       }
     });
+    const key = (name, rank, marker) => ({ x: [null], y: [null], mode: "markers", name, legendrank: rank, marker: Object.assign({ color: t.soft, symbol: "circle" }, marker) });
+    traces.push(key("claim, in practice", 4, { color: fade(t.soft, 0.4), size: 5 }), key("sealed run, raw search", 5, { symbol: "circle-open", size: 9, line: { width: 1.8 } }));
     if (c.frontier.x.length) {
       const fx = c.frontier.x.concat([c.end]), fy = c.frontier.y.concat([c.frontier.y[c.frontier.y.length - 1]]);
       traces.unshift({ x: fx, y: fy, mode: "lines", line: { shape: "hv", width: 7, color: fade(t.ink, 0.16) },
@@ -57,8 +64,8 @@
     }
     const shapes = [hline(0, t.soft, "solid"), hline(1, t.soft, "solid")];
     const notes = [
-      { xref: "paper", x: 0, y: 0, text: "0: the teacher", showarrow: false, xanchor: "left", yanchor: "bottom", font: { size: 11, color: t.soft } },
-      { xref: "paper", x: 0, y: 1, text: "1: the ceiling", showarrow: false, xanchor: "left", yanchor: "bottom", font: { size: 11, color: t.soft } }];
+      { xref: "paper", x: 1, y: 0, text: "0: the teacher", showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: t.soft } },
+      { xref: "paper", x: 1, y: 1, text: "1: the ceiling", showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: t.soft } }];
     if (c.comparator) {
       shapes.push(hline(c.comparator.mean, t.warn, "dash", 1.4));
       traces.push({ x: [null], y: [null], mode: "lines", name: "comparator, on final", legendrank: 3,
@@ -100,7 +107,7 @@
 
   function forest(t) {
     const f = data.forest, rows = f.rows, names = rows.map((r) => cut(r.label, narrow() ? 17 : 34));
-    const tone = { reference: t.soft, baseline: t.soft, comparator: t.warn, finalist: t.accent, unread: t.soft };
+    const tone = { reference: t.ink, baseline: t.soft, comparator: t.warn, finalist: t.accent, unread: t.soft };
     const ys = rows.map((_, i) => rows.length - 1 - i), traces = [];
     const part = (pick, key, mark, name, size, rank) => {
       const k = ys.filter((_, i) => pick(rows[i]) && rows[i][key] !== null).map((y) => rows.length - 1 - y);
@@ -108,7 +115,7 @@
       const s = k.map((i) => rows[i][key]), has = s.map((v) => v.low !== null);
       traces.push({ x: s.map((v) => v.mean), y: k.map((i) => ys[i] - (key === "ood" ? 0.26 : 0)), mode: "markers", name, legendrank: rank,
         customdata: k.map((i) => rows[i].hover),
-        marker: { symbol: mark, size, color: k.map((i) => tone[rows[i].kind]), line: { width: 1.4, color: k.map((i) => tone[rows[i].kind]) } },
+        marker: { symbol: mark, size, color: k.map((i) => tone[rows[i].kind]), line: { width: mark.startsWith("line") ? 3 : 1.4, color: k.map((i) => tone[rows[i].kind]) } },
         error_x: { type: "data", symmetric: false, array: s.map((v, i) => (has[i] ? v.high - v.mean : 0)), arrayminus: s.map((v, i) => (has[i] ? v.mean - v.low : 0)),
           thickness: 1.6, width: 0, color: k.length && pick === isBest ? t.accent : (rows[k[0]].kind === "comparator" ? t.warn : t.soft) },
         hovertemplate: "%{customdata}<br>%{x:.3f} on " + (key === "ood" ? "final, out of distribution" : key) + "<extra></extra>" });

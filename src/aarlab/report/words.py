@@ -48,7 +48,7 @@ def best_of(view: View) -> Mapping[str, Any] | None:
 def comparator_of(view: View) -> tuple[str, Score]:
     """Name and `final` score of the comparator."""
     c = view.summary.get("comparator") or {}
-    return line(c.get("method") or "the comparator", 60), as_score(c.get("final"), "no comparator was measured")
+    return line(c.get("method") or "unnamed", 60), as_score(c.get("final"), "no comparator was measured")
 
 
 def headline(view: View) -> str:
@@ -56,14 +56,13 @@ def headline(view: View) -> str:
     best = best_of(view)
     if best is None:
         return f"No method passed: {why_none(view)}."
-    method, final = line(best["method"], 60), as_score(best.get("final"))
+    method, final = named(best["method"]), as_score(best.get("final"))
     if final.mean is None:
         why = final.why or "no reason was recorded"
         return f"{method} passed selection, but its gap recovered on final is undefined: {line(why, 160)}."
-    where = f"{method} recovers {figure(final)} of the gap between teacher and ceiling on final"
     if final.high is not None and final.high <= 0:
-        where = f"{method} is no better than its teacher: it recovers {figure(final)} of the gap on final"
-    return f"{where}, {against_comparator(view)}."
+        return f"{method} is no better than its teacher: it recovers {figure(final)} of the gap on final."
+    return f"{method} recovers {figure(final)} of the gap on final {against_comparator(view)}."
 
 
 def against_comparator(view: View) -> str:
@@ -73,19 +72,22 @@ def against_comparator(view: View) -> str:
     if its.mean is None:
         return "and there is no comparator to hold it against"
     d = as_score((best or {}).get("beats_comparator"))
+    whom = f"the comparator, {named(name)} at {figure(its)}"
     if d.mean is None:
         why = line(d.why or "no reason was recorded", 120)
-        return f"and whether it beats the comparator {name} ({figure(its)}) is undefined: {why}"
+        return f"and whether it beats {whom}, is undefined: {why}"
     if d.low is None or d.high is None:
-        return f"{number(d.mean)} from the comparator {name} ({figure(its)}), with no interval to judge it by"
+        return f"and differs by {number(d.mean)} from {whom}, with no interval to judge it by"
     if d.low > 0:
-        return f"and beats the comparator {name} ({figure(its)}) by {figure(d)}"
+        return f"and beats {whom}, by {figure(d)}"
     if d.high < 0:
-        return f"and falls short of the comparator {name} ({figure(its)}): the difference is {figure(d)}"
-    return (
-        f"which cannot be told apart from the comparator {name} ({figure(its)}): "
-        f"the difference is {figure(d)}, and that interval holds zero"
-    )
+        return f"and falls short of {whom}: the difference is {figure(d)}"
+    return f"and cannot be told apart from {whom}: the difference, {figure(d)}, may be zero"
+
+
+def named(method: str) -> str:
+    """A name in quotation marks, so that commas and verbs inside it are seen to be the name's."""
+    return f"“{line(method, 60)}”"
 
 
 def beats(view: View) -> bool | None:
@@ -115,7 +117,7 @@ def why_none(view: View) -> str:
         many = len(view.finalists)
         start = "the one finalist did not pass" if many == 1 else f"none of {many} finalists passed"
         return (
-            f"{start} select (Holm-corrected); the best there, {line(best.method, 60)}, "
+            f"{start} select (Holm-corrected); the best there, {named(best.method)}, "
             f"recovered {figure(best.select)}, and final was not read"
         )
     return f"{plural(len(passed), 'finalist')} passed select, but none has a defined score on final"
@@ -134,11 +136,13 @@ def audit_sentence(view: View) -> str:
         by.setdefault(str(audit.get("verdict", "not_run")), []).append(line(name, 40))
     if not any(by[v] for v in ("pass", "fail", "undecided")):
         listed = f" ({', '.join(by['not_run'])})" if by["not_run"] else ""
-        return f"No audit has run{listed}: the figure rests on re-execution by the lab and held-out data alone."
+        return (
+            f"No audit has run{listed}: the figure rests on re-execution by the lab and held-out data alone."
+        )
     order = ("fail", "undecided", "pass", "not_run")
-    said = "; ".join(f"{VERDICTS[v]}: {', '.join(by[v])}" for v in order if by[v])
+    said = "; ".join(f"{VERDICTS[v]} ({', '.join(by[v])})" for v in order if by[v])
     end = " A method that fails an audit is not a result." if by["fail"] else ""
-    return f"Audits {said}.{end}"
+    return f"Audits: {said}.{end}"
 
 
 def stamps(view: View) -> list[tuple[str, str]]:
@@ -146,11 +150,17 @@ def stamps(view: View) -> list[tuple[str, str]]:
     found = []
     if view.sandbox == "none":
         found.append(
-            ("NOT ISOLATED", "Researchers ran without a sandbox and could have read sealed labels: do not rely on this.")
+            (
+                "NOT ISOLATED",
+                "Researchers ran without a sandbox and could have read sealed labels: do not rely on this.",
+            )
         )
     if view.secret == "fixed":
         found.append(
-            ("FIXED SECRET", "The sealed sets were drawn with a known secret: repeatable, but not a held-out result.")
+            (
+                "FIXED SECRET",
+                "The sealed sets were drawn with a known secret: repeatable, but not a held-out result.",
+            )
         )
     return found
 
@@ -167,7 +177,7 @@ def caveats(view: View) -> list[str]:
         if final.seeds:
             rows = f" of {final.n:,} test rows each" if final.n else ""
             found.append(
-                f"The interval is over {plural(final.seeds, 'sealed instance')}{rows}, in one campaign on one testbed."
+                f"Square brackets are 95% intervals, here over {plural(final.seeds, 'sealed instance')}{rows}, in one campaign on one testbed."
             )
         if ood.mean is not None:
             found.append(f"On the out-of-distribution part of final it recovers {figure(ood)}.")
