@@ -1,4 +1,5 @@
-"""A fabricated campaign: figures made up, deterministically, to look at and to test the showing of. Tests only."""
+"""A fabricated campaign: figures made up, deterministically, to look at and to test the showing of. Tests
+only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -78,8 +79,8 @@ def build(
     audits: str = "mixed",
     hostile: str | None = None,
 ) -> View:
-    """A made-up campaign of nine. outcome: beats, equal, worse, undefined, none, unscored, idle; hostile: put into
-    every string that a researcher may write."""
+    """A made-up campaign of nine. outcome: beats, equal, worse, undefined, none, unscored, idle; hostile:
+    put into every string that a researcher may write."""
     rng = np.random.default_rng(seed)
 
     def said(text: str) -> str:

@@ -1,5 +1,6 @@
-"""Live progress of a campaign: one lane per researcher, the frontier, time left. On a terminal it is redrawn every
-second; elsewhere it is one plain line every ten seconds. Both go to standard error, so `--json` stays clean."""
+"""Live progress of a campaign: one lane per researcher, the frontier, time left. On a terminal it is redrawn
+every second; elsewhere it is one plain line every ten seconds. Both go to standard error, so `--json` stays
+clean."""
 
 import sys
 import threading
@@ -35,7 +36,8 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True)
 class Lane:
-    """One researcher. claims: practice claims so far, oldest first (gap recovered); released: its best figure."""
+    """One researcher. claims: practice claims so far, oldest first (gap recovered); released: its best
+    figure."""
 
     name: str
     state: State
@@ -57,8 +59,8 @@ class Event:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The campaign at one moment. t: seconds of research; budget: seconds (or experiments) in all, done: how much of
-    it is used; frontier: released `search` figures that were a new best, oldest first."""
+    """The campaign at one moment. t: seconds of research; budget: seconds (or experiments) in all, done: how
+    much of it is used; frontier: released `search` figures that were a new best, oldest first."""
 
     problem: str
     phase: str
@@ -79,7 +81,8 @@ class Snapshot:
 
 
 def sparkline(values: Sequence[float], width: int = 16, low: float = 0.0, high: float = 1.0) -> str:
-    """The last `width` values as block characters between `low` and `high`; what is beyond is drawn at the end."""
+    """The last `width` values as block characters between `low` and `high`; what is beyond is drawn at the
+    end."""
     recent = [v for v in values if v == v][-width:]
     top = len(SPARKS) - 1
     return "".join(SPARKS[round(top * min(max((v - low) / (high - low), 0.0), 1.0))] for v in recent)
@@ -180,8 +183,8 @@ def plain(s: Snapshot) -> str:
 class Progress:
     """Shows `poll()` while a block runs, from a thread of its own.
 
-    `poll` is called from that thread, about once a second, and once more when the block ends. Should it raise, the
-    last picture stays and the campaign goes on: progress is never worth a campaign.
+    `poll` is called from that thread, about once a second, and once more when the block ends. Should it
+    raise, the last picture stays and the campaign goes on: progress is never worth a campaign.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The data behind the report's three charts, as JSON-ready values; report.js draws them.
 
-The chart library reads a little markup in labels, so text of researchers is stripped of what markup is made of
-before it gets there, besides being escaped on its way into the page.
+The chart library reads a little markup in labels, so text of researchers is stripped of what markup is made
+of before it gets there, besides being escaped on its way into the page.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,8 @@ def chart_data(view: View) -> dict[str, Any]:
 
 
 def climb(view: View) -> dict[str, Any]:
-    """Claims (dots) and released figures (steps) of every researcher against researcher-hours, and the frontier."""
+    """Claims (dots) and released figures (steps) of every researcher against researcher-hours, and the
+    frontier."""
     names = list(dict.fromkeys([r.name for r in view.researchers] + [e.researcher for e in view.experiments]))
     hours = [e.researcher_hours for e in view.experiments] + [s.researcher_hours for s in view.submissions]
     method = {s.id: s.method for s in view.submissions}
@@ -98,7 +99,8 @@ def chart_range(claims: list[float], firm: list[float]) -> tuple[float, float]:
 
 
 def _extent(scores: Sequence[Score | None]) -> list[float]:
-    """Every mean, and the ends of intervals as far as -1 and 2: a wide interval must not flatten the chart."""
+    """Every mean, and the ends of intervals as far as -1 and 2: a wide interval must not flatten the
+    chart."""
     found = []
     for s in scores:
         if s is not None and s.mean is not None:

@@ -1,7 +1,8 @@
 """report.html: one file that opens offline. Every string goes through `markup`, which escapes by default.
 
-A Content-Security-Policy admits exactly the two scripts that this module wrote, by their hashes, and nothing from
-any network: should a piece of text ever get through as markup, it could still neither run nor phone home.
+A Content-Security-Policy admits exactly the two scripts that this module wrote, by their hashes, and nothing
+from any network: should a piece of text ever get through as markup, it could still neither run nor phone
+home.
 """
 
 import io
@@ -394,8 +395,8 @@ def provenance(view: View) -> Html:
     again = (
         "The secret was fixed, so with --experiments the same command gives the same figures."
         if view.secret == "fixed"
-        else "The sealed sets are drawn with a fresh secret each time: expect the same story within the intervals, not "
-        "the same figures."
+        else
+        "The sealed sets are drawn with a fresh secret each time: expect the same story within the intervals, not " "the same figures."
     )
     asked = "\n".join(f"{line(k, 40)} = {line(str(v), 200)}" for k, v in view.config.items())
     folder = shlex.quote(line(view.folder, 200))

@@ -1,7 +1,7 @@
 """HTML that escapes by default: whatever is not `Html` is text, and is escaped on its way in.
 
-Only `el` and `join` make `Html`, so a name, title, card or program that a researcher wrote cannot become markup
-by being forgotten; a forgotten `el` shows as visible text instead.
+Only `el` and `join` make `Html`, so a name, title, card or program that a researcher wrote cannot become
+markup by being forgotten; a forgotten `el` shows as visible text instead.
 """
 
 import base64
@@ -34,7 +34,8 @@ def join(*children: Child) -> Html:
 
 
 def el(name: str, /, *children: Child, **attributes: str | bool | None) -> Html:
-    """<name attributes>children</name>. `class_` is class, aria_label is aria-label; None and False are left out."""
+    """<name attributes>children</name>. `class_` is class, aria_label is aria-label; None and False are left
+    out."""
     written = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escape(str(value))}"')
         for key, value in attributes.items()

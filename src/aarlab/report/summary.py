@@ -19,7 +19,8 @@ def print_summary(view: View, console: Console) -> None:
 
 
 def render(view: View) -> RenderableType:
-    """Stamps, headline, references table, audits, and where the report is. Researchers' text is never markup."""
+    """Stamps, headline, references table, audits, and where the report is. Researchers' text is never
+    markup."""
     s = view.summary
     title = Text.assemble(
         ("aarlab ", "bold cyan"),
@@ -54,7 +55,8 @@ def render(view: View) -> RenderableType:
 
 
 def headline_style(view: View) -> str:
-    """Green only for a method that beats the comparator, in a real sandbox, with a random secret, and fails no audit."""
+    """Green only for a method that beats the comparator, in a real sandbox, with a random secret, and fails
+    no audit."""
     failed = any(a.get("verdict") == "fail" for a in words.audits_of(view).values())
     sound = not words.stamps(view) and not failed
     return "bold green" if words.beats(view) and sound else "bold red" if failed else "bold"

@@ -1,7 +1,8 @@
-"""Text that a researcher wrote, made safe to show: the first of two walls (the second is escaping, in markup.py).
+"""Text that a researcher wrote, made safe to show: the first of two walls (the second is escaping, in
+markup.py).
 
-Control characters move a terminal's cursor, and bidirectional or zero-width ones make code read differently from
-what runs (Boucher & Anderson 2023, "Trojan Source"), so they are shown by name rather than obeyed.
+Control characters move a terminal's cursor, and bidirectional or zero-width ones make code read differently
+from what runs (Boucher & Anderson 2023, "Trojan Source"), so they are shown by name rather than obeyed.
 """
 
 import re

@@ -41,8 +41,8 @@ class Researcher:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One practice run. t: seconds of research at its end; researcher_hours: of the whole team at that moment;
-    claim: None if it failed."""
+    """One practice run. t: seconds of research at its end; researcher_hours: of the whole team at that
+    moment; claim: None if it failed."""
 
     t: float
     researcher_hours: float
@@ -54,8 +54,8 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Submission:
-    """One sealed run. status: "scored" or a code from the lab's fixed list; released: the figure that researchers
-    were told, None if they were told nothing new; search: the raw score, for people only."""
+    """One sealed run. status: "scored" or a code from the lab's fixed list; released: the figure that
+    researchers were told, None if they were told nothing new; search: the raw score, for people only."""
 
     t: float
     researcher_hours: float
@@ -99,7 +99,8 @@ class Audit:
 
 @dataclass(frozen=True)
 class Finalist:
-    """A submission that went on to `select`, best raw `search` score first; `final` is read only if it passed."""
+    """A submission that went on to `select`, best raw `search` score first; `final` is read only if it
+    passed."""
 
     rank: int
     submission: str
@@ -125,9 +126,9 @@ class Ledger:
 class View:
     """A campaign as the report shows it.
 
-    summary: the object that `run --json` prints; config: what was asked, option by option; command: the argument
-    vector that asked for it; folder: the campaign's folder as the user would type it; release: the policy in words;
-    ended: why it ended before its time, empty if it did not.
+    summary: the object that `run --json` prints; config: what was asked, option by option; command: the
+    argument vector that asked for it; folder: the campaign's folder as the user would type it; release: the
+    policy in words; ended: why it ended before its time, empty if it did not.
     """
 
     summary: Mapping[str, Any]
@@ -180,7 +181,8 @@ class Step:
 
 
 def frontier(submissions: Sequence[Submission], researcher: str | None = None) -> list[Step]:
-    """Running best of the released `search` figures, of one researcher or (None) of the whole lab, in time order."""
+    """Running best of the released `search` figures, of one researcher or (None) of the whole lab, in time
+    order."""
     steps: list[Step] = []
     for s in sorted(submissions, key=lambda s: s.t):
         value = finite(s.released)
@@ -212,12 +214,13 @@ def family_entropy(
     draws: int = 400,
     seed: int = 0,
 ) -> list[Entropy]:
-    """Shannon entropy (1948) of the method families over the active researchers, in windows of `window` seconds
-    (a fifth of the research by default) at `points` moments.
+    """Shannon entropy (1948) of the method families over the active researchers, in windows of `window`
+    seconds (a fifth of the research by default) at `points` moments.
 
-    Every researcher with an experiment in the window weighs the same, whatever its speed. The 90% interval is a
-    bootstrap over researchers (Efron 1979); resampling repeats researchers and so loses families, which biases
-    each draw downward, so the draws are centred on the estimate and kept between 0 and log2 of the families.
+    Every researcher with an experiment in the window weighs the same, whatever its speed. The 90% interval
+    is a bootstrap over researchers (Efron 1979); resampling repeats researchers and so loses families, which
+    biases each draw downward, so the draws are centred on the estimate and kept between 0 and log2 of the
+    families.
     """
     if not experiments:
         return []

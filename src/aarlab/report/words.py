@@ -1,4 +1,5 @@
-"""The result in words: one honest sentence, what it rests on, and what stands in its way. Plain text throughout."""
+"""The result in words: one honest sentence, what it rests on, and what stands in its way. Plain text
+throughout."""
 
 from collections import Counter
 from collections.abc import Mapping
