@@ -4,9 +4,10 @@ Nothing that a researcher wrote runs here.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 from aarlab.kit.stats import Outcomes, join
 from aarlab.lab.scoring import Yardstick, yardstick
@@ -59,6 +60,6 @@ def control_sealed(problem: str, vault: Vault, seed: int, number: int, yard: Yar
 
 
 
-def check(problem: str) -> dict[str, object]:
+def check(problem: str) -> Mapping[str, Any]:
     """A testbed's calibration (problems/*/check.py), in a worker."""
     return base.load(problem).check()

@@ -189,7 +189,7 @@ class Lab:
                 raise Refusal("one practice run at a time")
             self._check_open()
             self._practising.add(researcher)
-            self.doing[researcher] = "waiting for a slot"
+            self.doing[researcher] = "waiting"
         try:
             if self.budget.rounds:
                 return self._wait_for_round(Request(researcher, snapshot, seeds))
@@ -356,7 +356,7 @@ class Lab:
                 room = (self.budget.experiments or 0) - len(self.state.practices)
                 served = batch[: max(room, 0)]
                 for r in served:
-                    self.doing[r.researcher] = "experiment"
+                    self.doing[r.researcher] = "practising"
                 jobs = [self._pool.submit(self.in_slot, _later(self._experiment, r)) for r in served]
                 for request, job in zip(served, jobs, strict=True):
                     request.answer = self._journal(request.researcher, request.snapshot, request.seeds, job.result())

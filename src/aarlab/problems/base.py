@@ -128,6 +128,12 @@ class Problem(Protocol):
     def control_practice(self, seed: int, number: int, seeds: Sequence[int]) -> float | None:
         """Gap recovered by that configuration on public instances, cached; None where undefined."""
 
+    def check(self) -> Mapping[str, Any]:
+        """Calibration: every mark of the testbed measured and judged (`aarlab problems check`)."""
+
+    def pretrain(self, seed: int, progress: Callable[[float], None] | None = None) -> None:
+        """Train the testbed's shipped model of that seed anew."""
+
     def output(self, instance: Instance) -> OutputSpec: ...
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes: ...
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score: ...

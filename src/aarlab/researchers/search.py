@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 import optuna
@@ -21,6 +21,8 @@ from aarlab.kit.client import Client, LabError
 
 EXPLORE, CONFIRM = 5, 5  # instances of one experiment; those climbed on and those kept for confirming never meet
 BY_MORE_THAN_NOISE = 2.0
+Forecast = tuple[float, float, float]  # effect on gap recovered against the best known, low, high
+NOTHING_KNOWN: Forecast = (0.0, -1.0, 1.0)
 DEAD_END = 6  # tries without progress that are worth telling
 
 
@@ -47,7 +49,7 @@ class Researcher:
         return list(range(first, first + CONFIRM))
 
 
-def write(config: zoo.Config, forecast: tuple[float, float, float] | None, why: str) -> dict[str, str]:
+def write(config: zoo.Config, forecast: Forecast, why: str) -> dict[str, str]:
     """A method folder: the code and its card."""
     return {"method.py": zoo.source(config), "card.toml": zoo.card(config, why, forecast)}
 
@@ -85,6 +87,14 @@ def main() -> int:
         return 0 if error.over else 1
 
 
+def forecast(me: Researcher) -> Forecast:
+    """What the next try will add to the best so far, from the tries before it."""
+    gains = sorted(t.value - me.best for t in me.study.trials if t.value is not None)
+    if len(gains) < 3:
+        return NOTHING_KNOWN
+    return median(gains), gains[0], gains[-1]
+
+
 def listen(me: Researcher) -> None:
     """Read what others have shared; queue the best of it to be practised here before anything is built on it."""
     news = me.lab.findings(me.read)["findings"]
@@ -105,12 +115,9 @@ def experiment(me: Researcher) -> None:
     trial = me.study.ask()
     # Two tries in three stay within the direction; the third looks anywhere.
     family = me.hello["family"] if trial.number % 3 != 2 else None
-    config = zoo.suggest(trial, family)
     traits = me.hello["traits"]
-    if not zoo.applicable(config, traits["paired"], traits["logprobs"]):
-        me.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        return
-    files = write(config, None, f"a try in the direction: {me.hello['hint']}")
+    config = zoo.suggest(trial, family, paired=traits["paired"], logprobs=traits["logprobs"])
+    files = write(config, forecast(me), f"a try in the direction: {me.hello['hint']}")
     answer = me.lab.practice(files, me.explore)
     values = recovered(answer)
     if answer["code"] != "ok" or not values:
@@ -144,8 +151,8 @@ def follow_up(me: Researcher, config: zoo.Config, params: dict[str, Any], value:
     if board:
         rival = me.lab.fetch(board[0]["snapshot"])["files"]
     else:
-        rival = write(zoo.BASELINES[me.hello["start"]], None, "the published baseline")
-    ours = write(config, None, "")
+        rival = write(zoo.BASELINES[me.hello["start"]], NOTHING_KNOWN, "the published baseline")
+    ours = write(config, forecast(me), "a new best in practice")
     if ours["method.py"] == rival["method.py"]:
         return
     theirs = confirm(me, rival)
@@ -164,17 +171,16 @@ def follow_up(me: Researcher, config: zoo.Config, params: dict[str, Any], value:
     if mean(gains) < max(BY_MORE_THAN_NOISE * se, 0.01):
         me.lab.share("insight", "a new best of mine that does not beat the best published", text, family, files=ours)
         return
-    spread = stdev(mine) / len(mine) ** 0.5
-    forecast = (mean(mine), mean(mine) - 2 * spread, mean(mine) + 2 * spread)
+    expected = (mean(gains), mean(gains) - BY_MORE_THAN_NOISE * se, mean(gains) + BY_MORE_THAN_NOISE * se)
     why = f"direction: {me.hello['hint']}"
     try:
-        ticket = me.lab.submit(write(config, forecast, why))
+        ticket = me.lab.submit(write(config, expected, why))
     except LabError as error:
         if error.over:
             raise
         me.lab.share("insight", "better in practice, and no submission left", text, family, files=ours)
         return
-    me.lab.share("result", zoo.title(config), text, family, submission=ticket["submission"])
+    me.lab.share("result", zoo.what(config), text, family, submission=ticket["submission"])
 
 
 if __name__ == "__main__":

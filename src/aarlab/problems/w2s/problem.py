@@ -10,7 +10,7 @@ import hmac
 import json
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aarlab.kit import zoo
+from aarlab.kit import blocks, zoo
 from aarlab.kit.cache import built, cache_dir
+from aarlab.kit.represent import represent
 from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
 from aarlab.kit.task import W2STask
 from aarlab.problems.base import Ablation, Direction, Instance, OutputSpec, References
+from aarlab.problems.w2s.check import check
 from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
 
 VERSION = 1  # part of every cache key: raise it when a draw or an instance changes
@@ -116,10 +118,10 @@ class W2S:
         return zoo.run(W2STask.load(instance.task), self._control_config(seed, number))
 
     def control_name(self, seed: int, number: int) -> str:
-        return zoo.title(self._control_config(seed, number))
+        return self._control_config(seed, number).name
 
     def control_practice(self, seed: int, number: int, seeds: Sequence[int]) -> float | None:
-        home = cache_dir() / "control" / f"v{VERSION}-{_fingerprint(self.testbed)}-{zoo.VERSION}"
+        home = cache_dir() / "control" / f"{self.fingerprint}-{_kit_fingerprint()}"
         path = home / f"{seed}-{number}-{seeds[0]}-{len(seeds)}.json"
         if not path.exists():
             instances = [self.practice(s) for s in seeds]
@@ -134,12 +136,8 @@ class W2S:
         return value
 
     def _control_config(self, seed: int, number: int) -> zoo.Config:
-        """Draws are numbered from the seed; those that do not apply to this testbed are passed over."""
-        rng = np.random.default_rng([seed, number])
         traits = self.traits
-        while not zoo.applicable(config := zoo.sample(rng), traits["paired"], traits["logprobs"]):
-            pass
-        return config
+        return zoo.sample(np.random.default_rng([seed, number]), paired=traits["paired"], logprobs=traits["logprobs"])
 
     def _floor_and_ceiling(self, instance: Instance) -> References:
         """The references of a practice instance, computed once a process."""
@@ -157,7 +155,9 @@ class W2S:
     def ceiling(self, instance: Instance, *, untrained: bool = False) -> Outcomes:
         """What the default head reaches on the pool's true labels; of the untrained twin if asked."""
         task = W2STask.load(instance.task, untrained=untrained)
-        return self.score(instance, zoo.ceiling(task, instance.truth["pool_y"]))
+        x, x_test = represent(task)
+        truth = instance.truth["pool_y"].astype(np.float32)
+        return self.score(instance, blocks.logistic(task, x, truth, np.ones(len(x), np.float32)).predict(x_test))
 
     def output(self, instance: Instance) -> OutputSpec:
         return OutputSpec((len(instance.truth["y"]),), 0.0, 1.0)
@@ -169,12 +169,24 @@ class W2S:
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score:
         return gap_recovered(method, floor, ceiling)
 
+    def pretrain(self, seed: int, progress: Callable[[float], None] | None = None) -> None:
+        """Train the student of that seed anew and write its weights where the testbed finds them."""
+        self.testbed.pretrain(seed, progress)
+
+    def check(self) -> dict[str, Any]:
+        return check(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the testbed's code and weights, and with this module's VERSION."""
+        return f"v{VERSION}-{_fingerprint(self.testbed)}"
+
     # -- draws and instances on disk
 
     def _draw(self, set_name: str, draw: int, secret: bytes) -> Path:
         """The folder of a draw, made at first use: practice in the cache, sealed sets in the vault's store."""
         if set_name == "practice":
-            home = cache_dir() / "draws" / f"v{VERSION}-{_fingerprint(self.testbed)}"
+            home = cache_dir() / "draws" / self.fingerprint
         elif self.store is None:
             raise ValueError("sealed sets need a vault: this problem was opened for practice only")
         else:
@@ -259,6 +271,14 @@ def _fingerprint(testbed: Testbed) -> str:
         files += [p for p in weights.iterdir() if p.name.startswith(testbed.name)]
     for path in sorted(files, key=lambda p: p.name):
         digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _kit_fingerprint() -> str:
+    """Changes when anything changes that decides what a configuration predicts."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(zoo.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
