@@ -1,5 +1,6 @@
 """A campaign's life: prepare, research, finals, report. Whatever kills it, `resume` goes on from the ledger."""
 
+import json
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ from aarlab.lab.state import State, replay
 from aarlab.lab.vault import Vault
 from aarlab.problems import base
 from aarlab.report.html import write_html
+from aarlab.report.view import View
 from aarlab.sandbox.probe import Probe, probe
 
 TICK = 5.0
@@ -196,16 +198,22 @@ def summarise(folder: Path, config: Config, state: State, results: dict[str, Any
     }  # fmt: skip
 
 
-def write_report(folder: Path) -> Path:
-    """Write report.html and report.json from the ledger and the snapshots."""
+def open_view(folder: Path) -> View:
+    """The campaign as reports show it, from the ledger and the snapshots."""
     config = Config.read(folder)
     ledger, state, _ = open_records(folder)
     try:
-        path = folder / "report.html"
-        write_html(views.build(folder, config, state, ledger), path)
-        return path
+        return views.build(folder, config, state, ledger)
     finally:
         ledger.close()
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html and report.json; returns the path of the first."""
+    view = open_view(folder)
+    (folder / "report.json").write_text(json.dumps(view.summary, indent=1) + "\n")
+    write_html(view, folder / "report.html")
+    return folder / "report.html"
 
 
 @contextmanager

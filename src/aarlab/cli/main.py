@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -24,6 +23,7 @@ from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
 from aarlab.problems.base import UnknownProblem
 from aarlab.report.summary import print_summary
+from aarlab.report.text import line
 from aarlab.sandbox import SandboxRefused
 
 BAD_INPUT = (BadCampaign, BadMethod, DamagedLedger, DamagedVault, SandboxRefused, UnknownProblem)
@@ -151,7 +151,7 @@ def _conduct(folder: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary))
     else:
-        print_summary(summary, Console())
+        print_summary(campaign.open_view(folder), Console())
 
 
 def _secret(text: str | None) -> bytes | None:
@@ -190,29 +190,22 @@ def _print_rows(figures: dict[str, list[dict[str, Any]]], columns: Sequence[str]
         return
     table = Table(*columns, box=None)
     for row in next(iter(figures.values())):
-        table.add_row(*(click.unstyle(str(row[c])) for c in columns))
+        table.add_row(*(line(str(row[c])) for c in columns))
     Console(markup=False).print(table)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Parse, call, and turn every expected fault into one line and a status."""
     threadpool_limits(1)
     try:
-        status = app(args=list(argv) if argv is not None else None, standalone_mode=False)
-        return status if isinstance(status, int) else 0
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        print("aarlab: stopped", file=sys.stderr)
-        return 1
+        app()
     except campaign.Stopped as error:
         print(f"aarlab: stopped ({error}); go on with `aarlab resume DIR`", file=sys.stderr)
-        return 1
+        sys.exit(1)
     except BAD_INPUT as error:
         print(f"aarlab: {error}", file=sys.stderr)
-        return 2
+        sys.exit(2)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

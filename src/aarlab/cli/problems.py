@@ -1,6 +1,8 @@
 """`aarlab problems`, `pretrain`, `baselines`, `practice`: testbeds without a campaign."""
 
 import json
+import sys
+from collections.abc import Mapping
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,8 +47,8 @@ def check(
     names = testbeds or base.known()
     for name in names:
         base.load(name)
-    results: dict[str, dict[str, Any]] = {}
-    with Progress(console=Console(stderr=True), disable=None) as progress, workers.pool(WORKERS) as pool:
+    results: dict[str, Mapping[str, Any]] = {}
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress, workers.pool(WORKERS) as pool:
         task = progress.add_task("checking", total=len(names))
         jobs = {pool.submit(workers.check, name): name for name in names}
         for job in as_completed(jobs):

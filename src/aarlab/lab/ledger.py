@@ -69,7 +69,8 @@ class Ledger:
                 last = c.execute(sa.select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
         except sa.exc.DatabaseError as error:
             raise DamagedLedger(f"{path}: {str(error.orig) or 'unreadable'}; restore lab.db from a copy") from error
-        self.count, self.head = (last[0], last[1]) if last else (0, GENESIS)
+        self.count: int = last[0] if last else 0
+        self.head: str = last[1] if last else GENESIS
 
     def append(self, kind: str, actor: str, **payload: Any) -> Event:
         """Write one event durably and return it. NaN is refused: undefined values are null."""
