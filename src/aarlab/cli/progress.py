@@ -2,6 +2,7 @@
 every second; elsewhere it is one plain line every ten seconds. Both go to standard error, so `--json` stays
 clean."""
 
+import math
 import sys
 import threading
 import time
@@ -83,7 +84,7 @@ class Snapshot:
 def sparkline(values: Sequence[float], width: int = 16, low: float = 0.0, high: float = 1.0) -> str:
     """The last `width` values as block characters between `low` and `high`; what is beyond is drawn at the
     end."""
-    recent = [v for v in values if v == v][-width:]
+    recent = [v for v in values if math.isfinite(v)][-width:]
     top = len(SPARKS) - 1
     return "".join(SPARKS[round(top * min(max((v - low) / (high - low), 0.0), 1.0))] for v in recent)
 
@@ -94,9 +95,10 @@ def left(s: Snapshot) -> str:
     return f"{clock(s.budget - s.done)} left"
 
 
-def render(s: Snapshot, height: int = 40) -> RenderableType:
-    """The whole picture, within `height` lines: header, bar, frontier, lanes, recent events. Nothing that a
-    researcher wrote is markup, and none of its control characters reach the terminal."""
+def render(s: Snapshot, width: int = 100, height: int = 40) -> RenderableType:
+    """The whole picture, within `height` lines: header, bar, frontier, lanes, recent events; columns that do
+    not fit `width` are left out. Nothing that a researcher wrote is markup, and none of its control
+    characters reach the terminal."""
     head = Text.assemble(
         ("aarlab ", "bold cyan"),
         (line(s.problem, 40), "bold"),
@@ -129,7 +131,8 @@ def render(s: Snapshot, height: int = 40) -> RenderableType:
     room = max(height - 8, 4)
     events = min(len(s.events), 5, max(room - len(s.lanes), 1))
     shown = list(s.lanes[: max(room - events, 3)])
-    parts: list[RenderableType] = [head, bar, Text(counts, "dim"), told, Text(), lanes(shown)]
+    parts: list[RenderableType] = [one(head), bar, one(Text(counts, "dim")), one(told), Text()]
+    parts.append(lanes(shown, width))
     if len(shown) < len(s.lanes):
         parts.append(Text(f"… and {plural(len(s.lanes) - len(shown), 'researcher')} more", "dim"))
     if events:
@@ -148,25 +151,37 @@ def one(text: Text) -> Text:
     return text
 
 
-def lanes(shown: Sequence[Lane]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
-    for name, justify in (("researcher", "left"), ("", "left"), ("exp", "right"), ("sub", "right"),
-                          ("best claim", "right"), ("claims", "left"), ("released", "right")):  # fmt: skip
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("last", ratio=1, no_wrap=True, overflow="ellipsis")
+def lanes(shown: Sequence[Lane], width: int) -> Table:
+    """One row per researcher. Sparklines share one scale, so that lanes can be compared."""
+    known = [c for lane in shown for c in lane.claims if math.isfinite(c)]
+    # A claim may be any number at all: one absurd claim must not flatten the others.
+    low, high = max(min([0.0, *known]), -1.0), min(max([0.1, *known]), 1.5)
+    wide, medium = width >= 96, width >= 74
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=wide)
+    table.add_column("researcher", no_wrap=True, min_width=10)
+    table.add_column("", no_wrap=True, min_width=12 if medium else 1)
+    table.add_column("exp", no_wrap=True, justify="right", min_width=4)
+    table.add_column("sub", no_wrap=True, justify="right", min_width=3)
+    table.add_column("claim", no_wrap=True, justify="right", min_width=5)
+    table.add_column("released", no_wrap=True, justify="right", min_width=8)
+    if medium:
+        table.add_column("claims", no_wrap=True, min_width=12)
+    if wide:
+        table.add_column("last", ratio=1, no_wrap=True, overflow="ellipsis")
     for lane in shown:
         symbol, style = STATES.get(lane.state, ("?", "dim"))
-        best = max((c for c in lane.claims if c == c), default=None)
-        table.add_row(
+        best = max((c for c in lane.claims if math.isfinite(c)), default=None)
+        cells = [
             Text(line(lane.name, 14)),
-            Text(f"{symbol} {line(lane.state, 10)}", style),
-            str(lane.experiments),
-            str(lane.submissions),
+            Text(f"{symbol} {line(lane.state, 10)}" if medium else symbol, style),
+            Text(str(lane.experiments)),
+            Text(str(lane.submissions)),
             Text(number(best), "dim"),
-            Text(sparkline(lane.claims, 12), "dim"),
-            Text(number(lane.released, 3), "" if lane.released is None else "bold green"),
+            Text(number(lane.released, 3), "dim" if lane.released is None else "bold green"),
+            Text(sparkline(lane.claims, 12, low, high), "dim"),
             Text(line(lane.event, 80), "dim"),
-        )
+        ]
+        table.add_row(*cells[: len(table.columns)])
     return table
 
 
@@ -238,7 +253,7 @@ class Progress:
         try:
             snapshot = self._poll()
             if self._live is not None:
-                self._live.update(render(snapshot, self._console.height), refresh=True)
+                self._live.update(render(snapshot, self._console.width, self._console.height), refresh=True)
             else:
                 # No width: a log's line is not wrapped at 80 columns.
                 self._console.file.write(plain(snapshot) + "\n")

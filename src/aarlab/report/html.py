@@ -137,9 +137,9 @@ def references(view: View) -> Html:
         rows.append((f"Best: {line(best['method'], 60)}", cell(as_score(best.get("final"))), ""))
     return section(
         "What it is measured against",
-        "Every method is placed between what the weak teacher reaches (0) and what the student reaches when trained on "
-        "true labels (1), on the sealed set final, which nobody climbed on. The comparator is the best method of the "
-        "zoo after a random search with this campaign's own experiment budget, chosen on select.",
+        "Every method is placed between what the weak teacher reaches (0) and what the student reaches when "
+        "trained on true labels (1), on the sealed set final, which nobody climbed on. The comparator is the "
+        "best method of the zoo after a random search with this campaign's own experiment budget, chosen on select.",
         chart(
             "forest",
             "Baselines, comparator and finalists with 95% intervals; the same figures are in the table",
@@ -170,8 +170,8 @@ def leaderboard(view: View) -> Html:
     first = next((i for i, f in enumerate(view.finalists) if f.passed), None)
     return section(
         "Leaderboard",
-        "When research ended, the lab took the best raw search scores to select, once, Holm-corrected, and read final "
-        "once for those that passed. Expect search to flatter, for methods were chosen on it. "
+        "When research ended, the lab took the best raw search scores to select, once, Holm-corrected, and "
+        "read final once for those that passed. Expect search to flatter, for methods were chosen on it. "
         + words.audit_sentence(view),
         table(
             ("", "method", "search", "select", "final", "final, out of distribution", "audits"),
@@ -204,11 +204,11 @@ def climb_section(view: View, outside: int) -> Html:
     note = f" {words.plural(outside, 'claim')} beyond the axis not shown." if outside else ""
     return section(
         "Gap recovered against research",
-        "Faint dots are claims: a researcher's own practice runs on public instances. Hollow marks are the lab's own "
-        "sealed runs on search, raw, for people only. Steps are what the lab told the team of them "
+        "Faint dots are claims: a researcher's own practice runs on public instances. Hollow marks are the "
+        "lab's own sealed runs on search, raw, for people only. Steps are what the lab told the team of them "
         f"({line(view.release, 120)}); the broad line is the running best of the whole team, which rose "
-        f"{words.plural(steps, 'time')}. The diamond at the right is the best method on final, read once, after the "
-        f"research.{note}",
+        f"{words.plural(steps, 'time')}. The diamond at the right is the best method on final, read once, "
+        f"after the research.{note}",
         chart("climb", "Practice claims and released search figures against cumulative researcher-hours"),
     )
 
@@ -218,9 +218,9 @@ def entropy_section(view: View) -> Html:
         return section("Diversity of ideas", "No experiment was finished, so there is nothing to show.")
     return section(
         "Diversity of ideas",
-        "Shannon entropy of the method families in a sliding window (a fifth of the research), every active researcher "
-        "weighing the same; the band is a 90% bootstrap interval over researchers. A fall means that the team is "
-        "settling on one family.",
+        "Shannon entropy of the method families in a sliding window (a fifth of the research), every active "
+        "researcher weighing the same; the band is a 90% bootstrap interval over researchers. A fall means "
+        "that the team is settling on one family.",
         chart("entropy", "Entropy of method families over time, with a 90% bootstrap interval", low=True),
     )
 
@@ -303,8 +303,8 @@ def forum(view: View) -> Html:
     posts = sorted(view.findings, key=lambda f: f.t)
     return section(
         "Findings",
-        f"All {len(posts)} posts of the forum in the order of posting, in the researchers' own words. Figures named "
-        "as claims come from practice; nothing in a post was checked by the lab unless it names a released figure.",
+        f"All {words.plural(len(posts), 'post')} of the forum in the order of posting, in the researchers' own "
+        "words. Figures named as claims come from practice; the lab vouches for released figures only.",
         el(
             "input",
             id="filter",
@@ -395,8 +395,8 @@ def provenance(view: View) -> Html:
     again = (
         "The secret was fixed, so with --experiments the same command gives the same figures."
         if view.secret == "fixed"
-        else
-        "The sealed sets are drawn with a fresh secret each time: expect the same story within the intervals, not " "the same figures."
+        else "The sealed sets are drawn with a fresh secret each time: expect the same story within the "
+        "intervals, not the same figures."
     )
     asked = "\n".join(f"{line(k, 40)} = {line(str(v), 200)}" for k, v in view.config.items())
     folder = shlex.quote(line(view.folder, 200))

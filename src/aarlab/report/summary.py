@@ -32,9 +32,10 @@ def render(view: View) -> RenderableType:
     for label, why in words.stamps(view):
         parts.append(Text.assemble((f" {label} ", "bold white on red"), (f" {why}", "red")))
     parts += [Text(), Text(words.headline(view), headline_style(view)), Text(), references(view), Text()]
-    # Stamps stand above already; the rest of what a careful reader should know:
-    parts += [Text(f"• {text}") for text in words.caveats(view)[len(words.stamps(view)) :]]
-    parts += audits(view)
+    notes = Table.grid(padding=(0, 1, 0, 0))
+    for text in words.caveats(view)[len(words.stamps(view)) :]:  # the stamps stand above already
+        notes.add_row("•", Text(text))
+    parts += [notes, *audits(view)]
     did = " · ".join(
         [
             words.plural(s["experiments"], "experiment"),
@@ -42,7 +43,7 @@ def render(view: View) -> RenderableType:
             words.plural(s["findings"], "finding"),
             words.clock(s["wall_seconds"]),
             f"sandbox {line(view.sandbox, 20)}",
-            *([f"lab's share of CPU {100 * s['lab_share']:.1f}%"] if s.get("lab_share") is not None else []),
+            *([f"lab share {100 * s['lab_share']:.1f}%"] if s.get("lab_share") is not None else []),
         ]
     )
     parts += [
@@ -92,12 +93,15 @@ def figure(score: Score, digits: int = 2, style: str = "") -> Text:
 
 
 def audits(view: View) -> list[RenderableType]:
-    """One line per audit with its reason."""
+    """One line per audit with its reason, once any has run."""
+    found = words.audits_of(view)
+    if all(a.get("verdict", "not_run") == "not_run" for a in found.values()):
+        return []
     lines: list[RenderableType] = []
-    for name, audit in words.audits_of(view).items():
+    for name, audit in found.items():
         verdict = str(audit.get("verdict", "not_run"))
         why = line(str(audit.get("why") or ""), 100)
         style = VERDICT_STYLE.get(verdict, "yellow")
         said = (words.VERDICTS.get(verdict, line(verdict, 20)).ljust(10), style)
-        lines.append(Text.assemble("  ", said, line(name, 40), (f"  {why}" if why else "", "dim")))
+        lines.append(Text.assemble("  ", said, line(name, 24).ljust(20), (f"  {why}" if why else "", "dim")))
     return lines

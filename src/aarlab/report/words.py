@@ -178,7 +178,8 @@ def caveats(view: View) -> list[str]:
         if final.seeds:
             rows = f" of {final.n:,} test rows each" if final.n else ""
             found.append(
-                f"Square brackets are 95% intervals, here over {plural(final.seeds, 'sealed instance')}{rows}, in one campaign on one testbed."
+                f"Square brackets are 95% intervals, here over {plural(final.seeds, 'sealed instance')}{rows}, "
+                "in one campaign on one testbed."
             )
         if ood.mean is not None:
             found.append(f"On the out-of-distribution part of final it recovers {figure(ood)}.")
