@@ -10,11 +10,11 @@ from typing import IO, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aarlab.lab.service import Budget
+from aarlab.sandbox import box as walls
 
 Kind = Literal["search"]
 Directions = Literal["own", "one", "none"]
 Sampler = Literal["tpe", "random"]
-SandboxKind = Literal["bwrap", "none"]
 
 
 class BadCampaign(ValueError):
@@ -35,7 +35,7 @@ class Config(BaseModel):
     experiments: int | None = Field(None, ge=1)
     submissions: int = Field(4, ge=1)
     seed: int = Field(0, ge=0, lt=2**20)
-    sandbox: SandboxKind = "bwrap"
+    sandbox: walls.Kind = "bwrap"
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
     @model_validator(mode="after")

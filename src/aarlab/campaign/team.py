@@ -10,7 +10,8 @@ from aarlab.campaign.config import Config
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
 from aarlab.problems.base import Problem
-from aarlab.sandbox import Box, Limits, Running, start
+from aarlab.sandbox.box import Box, Limits
+from aarlab.sandbox.process import Running, start
 
 PRACTICE_INSTANCES = 5  # of an experiment; as many again are kept for confirming
 EXPERIMENTS_A_MINUTE = 40  # of the whole lab on two cores: how much of the comparator is computed ahead
@@ -66,8 +67,6 @@ class Team:
         return bool(self.processes)
 
     def stop(self) -> None:
-        for process in self.processes.values():
-            process.kill()
         for name in list(self.processes):
             self._ended(name)
 
@@ -83,14 +82,14 @@ class Team:
             },
             writable={"/workspace": workspace},
         )  # fmt: skip
-        box = Box(box.kind, box.read_only, box.writable, {"LAB_SOCKET": box.seen("/lab.sock")})
-        argv = [box.python, box.seen("/agent/agent.py"), box.seen("/workspace")]
+        box = Box(box.kind, box.read_only, box.writable, {"LAB_SOCKET": box.path("/lab.sock")})
+        argv = [box.python, box.path("/agent/agent.py"), box.path("/workspace")]
         whole = 10 * 24 * 3600.0
         self.lab.doing[name] = "starting"
         return start(box, argv, Limits(memory_mb=2048, cpu_seconds=whole, wall_seconds=whole, processes=64))
 
     def _ended(self, name: str) -> None:
-        done = self.processes.pop(name).wait()
+        done = self.processes.pop(name).kill()  # one that has ended by itself stays as it ended
         self.lab.spent(done.cpu_seconds)
         self.lab.left(name)
         said = done.stderr_tail[-2000:].decode("utf-8", "replace")

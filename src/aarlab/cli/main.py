@@ -24,7 +24,7 @@ from aarlab.lab.vault import DamagedVault
 from aarlab.problems.base import UnknownProblem
 from aarlab.report.summary import print_summary
 from aarlab.report.text import line
-from aarlab.sandbox import SandboxRefused
+from aarlab.sandbox.box import SandboxRefused
 
 BAD_INPUT = (BadCampaign, BadMethod, DamagedLedger, DamagedVault, SandboxRefused, UnknownProblem)
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from aarlab.kit.execute import CODES, Refused, check
 from aarlab.problems.base import Instance, Problem
-from aarlab.sandbox import Box, Limits, run
+from aarlab.sandbox.box import Box, Kind, Limits
+from aarlab.sandbox.process import run
 
 # The fixed list: all that a researcher ever learns of a failed sealed run.
 FAILURES = (*CODES, "time", "cpu", "memory", "processes", "output", "workspace", "crashed")
@@ -41,7 +42,7 @@ def limits(wall: float, output_bytes: int) -> Limits:
     )  # fmt: skip
 
 
-def execute(problem: Problem, method: Path, instances: Sequence[Instance], kind: str, wall: float) -> Run:
+def execute(problem: Problem, method: Path, instances: Sequence[Instance], kind: Kind, wall: float) -> Run:
     """Run the method folder on the instances, one after another in one fresh sandbox of the kind given.
 
     The buffer that comes back is checked for length, finite values and bounds here, whatever the sandbox says of it.
@@ -49,10 +50,11 @@ def execute(problem: Problem, method: Path, instances: Sequence[Instance], kind:
     rows = [problem.output(i).shape[0] for i in instances]
     inside = {"/method": method, **{f"/task/{i}": instance.task for i, instance in enumerate(instances)}}
     box = Box(kind=kind, read_only=inside)
-    argv = [box.python, "-m", "aarlab.kit.execute", box.inside("/method")]
-    argv += [box.inside(f"/task/{i}") for i in range(len(instances))]
+    argv = [box.python, "-m", "aarlab.kit.execute", box.path("/method")]
+    argv += [box.path(f"/task/{i}") for i in range(len(instances))]
     done = run(box, argv, limits(wall, 8 * sum(rows)))
-    code, said = done.code, _last_json(done.stderr_tail)
+    code: str = done.code
+    said = _last_json(done.stderr_tail)
     if code == "crashed" and done.rc in _BY_STATUS:
         code = _BY_STATUS[done.rc]
     message = str(said.get("message", "")) or _explain(code, wall)
@@ -63,8 +65,10 @@ def execute(problem: Problem, method: Path, instances: Sequence[Instance], kind:
             if len(values) != sum(rows):
                 raise Refused("wrong_shape", f"{len(values)} values came back, {sum(rows)} were expected")
             outputs = [check(part, n) for part, n in zip(np.split(values, np.cumsum(rows)[:-1]), rows, strict=True)]
-        except (Refused, ValueError) as error:
-            code, message = getattr(error, "code", "wrong_shape"), str(error)
+        except Refused as refusal:
+            code, message = refusal.code, str(refusal)
+        except ValueError as error:  # a buffer that is no whole number of values
+            code, message = "wrong_shape", str(error)
     return Run(code, tuple(outputs), message, done.stderr_tail, done.wall_seconds, done.cpu_seconds)
 
 

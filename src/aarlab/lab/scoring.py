@@ -14,6 +14,7 @@ from aarlab.kit.stats import Outcomes, Score, join
 from aarlab.lab.execution import SEALED_SECONDS, execute
 from aarlab.lab.vault import Vault
 from aarlab.problems.base import Instance, Problem
+from aarlab.sandbox.box import Kind
 
 INSTANCES = {"search": 5, "select": 10, "final": 10}
 
@@ -51,7 +52,7 @@ def yardstick(problem: Problem, vault: Vault, set_name: str, draw: int = 0) -> Y
 
 
 def run_sealed(
-    problem: Problem, vault: Vault, method: Path, label: str, instances: Sequence[Instance], kind: str,
+    problem: Problem, vault: Vault, method: Path, label: str, instances: Sequence[Instance], kind: Kind,
     each: Callable[[Callable[[], Scored]], Scored], pool: ThreadPoolExecutor,
 ) -> Scored:  # fmt: skip
     """Run a snapshot on sealed instances, each in a fresh sandbox of its own; `each` wraps one run in a slot.

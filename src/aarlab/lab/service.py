@@ -24,6 +24,7 @@ from aarlab.lab.scoring import Scored, Yardstick, run_sealed, yardstick
 from aarlab.lab.state import Finding, State, Submission
 from aarlab.lab.vault import Vault
 from aarlab.problems.base import Problem, References
+from aarlab.sandbox.box import Kind
 
 MAX_SEEDS = 20
 ROUND_SECONDS = 300.0
@@ -67,7 +68,7 @@ class Lab:
 
     def __init__(
         self, folder: Path, problem: Problem, ledger: Ledger, vault: Vault, state: State, budget: Budget,
-        sandbox: str, slots: int, start_cpu: float,
+        sandbox: Kind, slots: int, start_cpu: float,
     ) -> None:  # fmt: skip
         self.folder, self.problem, self.ledger, self.vault = folder, problem, ledger, vault
         self.state, self.budget, self.sandbox, self.slots, self.start_cpu = state, budget, sandbox, slots, start_cpu
