@@ -27,14 +27,14 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     problem: str
-    researchers: int = Field(9, ge=1, le=100)
+    researchers: int = Field(default=9, ge=1, le=100)
     kind: Kind = "search"
     directions: Directions = "own"
     sampler: Sampler = "tpe"
-    minutes: float | None = Field(None, gt=0)
-    experiments: int | None = Field(None, ge=1)
-    submissions: int = Field(4, ge=1)
-    seed: int = Field(0, ge=0, lt=2**20)
+    minutes: float | None = Field(default=None, gt=0)
+    experiments: int | None = Field(default=None, ge=1)
+    submissions: int = Field(default=4, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**20)
     sandbox: walls.Kind = "bwrap"
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 

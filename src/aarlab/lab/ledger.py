@@ -72,7 +72,7 @@ class Ledger:
         self.count: int = last[0] if last else 0
         self.head: str = last[1] if last else GENESIS
 
-    def append(self, kind: str, actor: str, **payload: Any) -> Event:
+    def append(self, kind: str, actor: str, /, **payload: Any) -> Event:
         """Write one event durably and return it. NaN is refused: undefined values are null."""
         text = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False)
         with self._lock:

@@ -92,7 +92,7 @@ class Lab:
 
     # -- the record and the clock
 
-    def log(self, kind: str, actor: str = "lab", **payload: Any) -> None:
+    def log(self, kind: str, actor: str = "lab", /, **payload: Any) -> None:
         with self._lock:
             self.state.apply(self.ledger.append(kind, actor, **payload))
 

@@ -71,7 +71,7 @@ def main() -> int:
     if hello["sampler"] == "random":
         sampler: Any = optuna.samplers.RandomSampler(seed=seed)
     else:
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4, multivariate=True, group=True)
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4, multivariate=False)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         storage=storage, sampler=sampler, direction="maximize", study_name="study", load_if_exists=True
@@ -84,6 +84,7 @@ def main() -> int:
             listen(me)
             experiment(me)
     except LabError as error:
+        print(f"the lab refused: {error}", file=sys.stderr)
         return 0 if error.over else 1
 
 

@@ -7,6 +7,7 @@ initialisation) and its own part of the pool; the test rows are those of the dra
 
 import hashlib
 import hmac
+import inspect
 import json
 import os
 import tomllib
@@ -264,11 +265,9 @@ def _seed(secret: bytes, label: str) -> int:
 def _fingerprint(testbed: Testbed) -> str:
     """Changes when the testbed's code or its shipped weights change, so that no stale draw is ever used."""
     digest = hashlib.sha256()
-    package = resources.files(f"{__package__}.{testbed.name}")
-    weights = resources.files(__package__).joinpath("weights")
-    files: list[Any] = [p for p in package.iterdir() if p.name.endswith((".py", ".json", ".toml"))]
-    if weights.is_dir():
-        files += [p for p in weights.iterdir() if p.name.startswith(testbed.name)]
+    home = Path(inspect.getfile(type(testbed))).parent
+    files = [p for p in home.iterdir() if p.suffix in (".py", ".json", ".toml")]
+    files += (Path(__file__).parent / "weights").glob(f"{testbed.name}-*")
     for path in sorted(files, key=lambda p: p.name):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
