@@ -33,7 +33,7 @@ class Config(BaseModel):
     sampler: Sampler = "tpe"
     minutes: float | None = Field(default=None, gt=0)
     experiments: int | None = Field(default=None, ge=1)
-    submissions: int = Field(default=4, ge=1)
+    submissions: int = Field(default=4, ge=1, le=99)
     seed: int = Field(default=0, ge=0, lt=2**20)
     sandbox: walls.Kind = "bwrap"
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

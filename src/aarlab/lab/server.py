@@ -73,13 +73,14 @@ class Server:
             return {"error": f"a request of more than {MAX_REQUEST} bytes"}
         try:
             request = json.loads(line)
-            if not isinstance(request, dict):
-                return {"error": "a request is one JSON object on one line"}
+        except (ValueError, RecursionError):
+            request = None
+        if not isinstance(request, dict):
+            return {"error": "a request is one JSON object on one line"}
+        try:
             return self.lab.answer(name, request)
         except (Refusal, BadMethod, BadFinding) as error:
             return {"error": str(error), "over": getattr(error, "over", False)}
-        except (ValueError, RecursionError):
-            return {"error": "a request is one JSON object on one line"}
         except Exception as error:  # the lab's own fault: on record, and no detail to the researcher
             self.lab.log("lab_error", name, error=f"{type(error).__name__}: {error}"[:500])
             return {"error": "the lab could not serve this request; it is on record"}

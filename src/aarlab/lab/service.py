@@ -213,7 +213,9 @@ class Lab:
             if self._submissions_left(researcher) <= 0:
                 raise Refusal("your submissions are used up; share what you have found")
             name, family = describe(files)
-            number = len(self.state.submissions) + 1
+            # Numbered by researcher, not by arrival, so that rounds repeat: r3's second submission is 302.
+            mine = sum(s.researcher == researcher for s in self.state.submissions.values())
+            number = 100 * (list(self.state.started["lanes"]).index(researcher) + 1) + mine + 1
             self.log(
                 "submission", researcher, id=number, snapshot=snapshot, name=name, family=family,
                 elapsed=round(self.elapsed, 3), hours=self.hours,

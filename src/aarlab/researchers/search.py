@@ -6,6 +6,8 @@ instances it has not climbed on before it is submitted.
 """
 
 import json
+import random
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,8 @@ EXPLORE, CONFIRM = 5, 5  # instances of one experiment; those climbed on and tho
 BY_MORE_THAN_NOISE = 2.0
 Forecast = tuple[float, float, float]  # effect on gap recovered against the best known, low, high
 NOTHING_KNOWN: Forecast = (0.0, -1.0, 1.0)
+WARM_UP, KEPT = 6, 0.75  # tries before the best is refined; the share of its choices that is kept
+WIDE = {"wide": True}  # a try outside the direction
 DEAD_END = 6  # tries without progress that are worth telling
 
 
@@ -33,6 +37,7 @@ class Researcher:
     lab: Client
     hello: dict[str, Any]
     study: Any
+    dice: random.Random
     best: float = float("-inf")
     idle: int = 0
     read: int = 0
@@ -76,12 +81,13 @@ def main() -> int:
     study = optuna.create_study(
         storage=storage, sampler=sampler, direction="maximize", study_name="study", load_if_exists=True
     )
-    me = Researcher(lab, hello, study)
+    me = Researcher(lab, hello, study, random.Random(seed + len(study.trials)))
     done = [t.value for t in study.trials if t.value is not None]
     me.best = max(done, default=me.best)
     try:
         while True:
             listen(me)
+            refine(me)
             experiment(me)
     except LabError as error:
         print(f"the lab refused: {error}", file=sys.stderr)
@@ -106,16 +112,32 @@ def listen(me: Researcher) -> None:
         if finding["researcher"] != me.hello["researcher"] and finding["kind"] == "result":
             try:
                 params = json.loads(finding["text"].rpartition("\nparameters: ")[2])
-                me.study.enqueue_trial({str(k): v for k, v in params.items()}, skip_if_exists=True)
+                me.study.enqueue_trial(anywhere(params), user_attrs=WIDE, skip_if_exists=True)
             except (ValueError, AttributeError):
                 continue  # another researcher's text is whatever it is
+
+
+def anywhere(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as they are called when no family restricts the choice: "label (ensemble, …)" -> "label (any, …)"."""
+    return {re.sub(r"\([^,)]*", "(any", str(name), count=1): value for name, value in params.items()}
+
+
+def refine(me: Researcher) -> None:
+    """Queue a variation of the best method so far: most of its choices kept, the others sampled anew."""
+    done = [t for t in me.study.trials if t.value is not None]
+    if me.hello["sampler"] == "random" or len(done) < WARM_UP or len(me.study.trials) % 2:
+        return
+    best = max(done, key=lambda t: (t.value, -t.number))
+    kept = {k: v for k, v in anywhere(best.params).items() if me.dice.random() < KEPT}
+    me.study.enqueue_trial(kept, user_attrs=WIDE)
 
 
 def experiment(me: Researcher) -> None:
     """Propose, practise, and follow up if it looks better than anything before."""
     trial = me.study.ask()
     # Two tries in three stay within the direction; the third looks anywhere.
-    family = me.hello["family"] if trial.number % 3 != 2 else None
+    wide = trial.user_attrs.get("wide") or trial.number % 3 == 2
+    family = None if wide else me.hello["family"]
     traits = me.hello["traits"]
     config = zoo.suggest(trial, family, paired=traits["paired"], logprobs=traits["logprobs"])
     files = write(config, forecast(me), f"a try in the direction: {me.hello['hint']}")
