@@ -75,6 +75,8 @@ def over_size(folders: Iterable[Path], most_bytes: int, most_files: int, already
     only have been made so to hide something. It stops counting at the first excess, so a huge tree costs little.
     """
     size, files = already, 0
+    if size > most_bytes:
+        return True
     waiting = [(str(folder), 0) for folder in folders]
     while waiting:
         folder, depth = waiting.pop()
