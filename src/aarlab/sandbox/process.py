@@ -38,6 +38,7 @@ from aarlab.sandbox.streams import Streams
 
 MB = 2**20
 LOOK = 0.2  # seconds between looks at a run; its end is noticed at once
+LOOK_WITHOUT_GROUP = 0.05  # the watch is then all that stops a fork bomb of root, whom RLIMIT_NPROC spares
 LOOK_AT_FOLDERS = 0.5
 SETUP_SECONDS = 30.0
 ADDRESS_SPACE_MB = 1024  # address space beyond memory: torch maps 0.6 GB on import and touches a third of it
@@ -82,12 +83,19 @@ class _Child:
     def top(self) -> int:
         return self.first or self.process.pid
 
+    @property
+    def watched_by_kernel(self) -> bool:
+        return self.group is not None and self.group.folders.keys() >= {"memory", "pids"}
+
     def kill(self) -> None:
         """End the whole tree: the death of its first process ends a PID namespace."""
         with contextlib.suppress(OSError):
             if self.first is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
             else:
+                # Dying takes processor time, which a fork bomb does not share willingly. Root may cut in.
+                with contextlib.suppress(OSError):
+                    os.sched_setscheduler(self.first, os.SCHED_FIFO, os.sched_param(1))
                 os.kill(self.first, signal.SIGKILL)
 
 
@@ -182,9 +190,10 @@ def _supervise(
             rc, reaped_cpu = _reap(child)
         wall = time.monotonic() - began
         streams.close()
-        # bwrap reports an exit code only of a program that it could start: its own last words are about walls.
+        # bwrap reports an exit code only of what it could start; else its own last words say what walls it lacks.
         started = child.status is None or b'"exit-code"' in child.status.read()
-        if cause is None and not started and streams.tail.startswith(b"bwrap:"):
+        last_words = streams.tail.startswith(b"bwrap:") and b"bwrap: execvp" not in streams.tail
+        if cause is None and not started and last_words:
             raise SandboxRefused(bwrap.why(streams.tail.decode(errors="replace")))
         group_cpu = child.group.cpu_seconds() if child.group else None
         cpu = max(reaped_cpu, group_cpu or 0.0, control.cpu_seconds)
@@ -299,9 +308,10 @@ def _attend(
             cause = "time"
         elif now >= look_at:
             cause = _look(child, limits, control)
-            look_at = now + LOOK
+            look_at = now + (LOOK if child.watched_by_kernel else LOOK_WITHOUT_GROUP)
             if cause is None and folders and now >= look_at_folders:
-                cause = "workspace" if _too_big(folders, limits) else None
+                unnamed = watch.deleted_bytes(child.top, folders)
+                cause = "workspace" if _too_big(folders, limits, unnamed) else None
                 look_at_folders = now + max(LOOK_AT_FOLDERS, 20 * (time.monotonic() - now))
         if cause is not None:
             child.kill()
@@ -311,19 +321,19 @@ def _attend(
 def _look(child: _Child, limits: Limits, control: _Control) -> Code | None:
     """CPU from the control group if it counts, else, as processes and memory, from a walk over the tree."""
     cpu = child.group.cpu_seconds() if child.group else None
-    if child.group is None or cpu is None or not {"memory", "pids"} <= child.group.folders.keys():
-        tree = watch.tree(child.top)
+    if cpu is None or not child.watched_by_kernel:
+        tree = watch.tree(child.top, limits.processes + 2)
         cpu = max(cpu or 0.0, tree.cpu_seconds)
-        if tree.memory_bytes > limits.memory_mb * MB:
-            return "memory"
         if tree.tasks > limits.processes + 2:
             return "processes"
+        if tree.memory_bytes > limits.memory_mb * MB:
+            return "memory"
     control.cpu_seconds = max(control.cpu_seconds, cpu)
     return "cpu" if cpu > limits.cpu_seconds else None
 
 
-def _too_big(folders: list[Path], limits: Limits) -> bool:
-    return watch.over_size(folders, limits.workspace_mb * MB, limits.workspace_files)
+def _too_big(folders: list[Path], limits: Limits, unnamed: int = 0) -> bool:
+    return watch.over_size(folders, limits.workspace_mb * MB, limits.workspace_files, unnamed)
 
 
 def _has_ended(pid: int) -> bool:
