@@ -8,6 +8,8 @@ look at the task for what x does not hold; none sees a true label. Randomness co
 import numpy as np
 from numpy.typing import NDArray
 
+from aarlab.kit.task import W2STask
+
 Floats = NDArray[np.float32]
 Labels = tuple[Floats, Floats]
 
@@ -27,6 +29,12 @@ def best(
         count = int(np.ceil(keep * len(rows)))
         chosen[rows[np.argsort(-score[rows], kind="stable")[:count]]] = True
     return chosen
+
+
+def classes(task: W2STask, p: Floats) -> NDArray[np.bool_] | None:
+    """(n,) the predicted class, so that a selection can keep the balance; None for paired rows, whose class only says
+    which side was written first."""
+    return None if task.paired else p > 0.5
 
 
 def mix(y: Floats, new: Floats, share: float) -> Floats:

@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from aarlab.kit.blocks.base import Floats, Labels, best
+from aarlab.kit.blocks.base import Floats, Labels, best, classes
 from aarlab.kit.task import W2STask
 
 
 def confident(
     task: W2STask, x: Floats, y: Floats, weight: Floats, *, keep: float = 0.5, balanced: bool = True
 ) -> Labels:
-    """Keep the share `keep` of rows with the largest |y - 1/2|; `balanced`: that share of each predicted class.
+    """Keep the share `keep` of rows with the largest |y - 1/2|; `balanced`: that share of each predicted class (pairs have none).
 
     Where classes are kept apart, a teacher that is surer of one class does not turn the pool one-sided.
     """
     sure = np.abs(y - 0.5)
-    return y, weight * best(sure, weight, keep, y > 0.5 if balanced else None).astype(np.float32)
+    return y, weight * best(sure, weight, keep, classes(task, y) if balanced else None).astype(np.float32)
 
 
 def weigh(task: W2STask, x: Floats, y: Floats, weight: Floats, *, power: float = 1.0) -> Labels:

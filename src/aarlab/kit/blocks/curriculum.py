@@ -7,7 +7,7 @@ head forgets the order of its data, so it is the labels, not the order, that a c
 
 import numpy as np
 
-from aarlab.kit.blocks.base import Floats, Labels, best, mix
+from aarlab.kit.blocks.base import Floats, Labels, best, classes, mix
 from aarlab.kit.heads import fit, sigmoid
 from aarlab.kit.task import W2STask
 
@@ -27,12 +27,12 @@ def curriculum(
     """first, last: shares of the pool (of each class) in at the start and the end; share: the student's part in the
     label of a row that enters."""
     sure = np.abs(y - 0.5)
-    inside = best(sure, weight, first, y > 0.5)
+    inside = best(sure, weight, first, classes(task, y))
     head = None
     for stage in range(1, stages + 1):
         base = weight * inside.astype(np.float32)
         head = fit(x, y, base, ridge=ridge, intercept=not task.paired, start=head)
-        grown = best(sure, weight, first + (last - first) * stage / stages, y > 0.5) | inside
+        grown = best(sure, weight, first + (last - first) * stage / stages, classes(task, y)) | inside
         entering = grown & ~inside
         y = np.where(entering, mix(y, sigmoid(head.logits(x)[:, 0]), share), y).astype(np.float32)
         inside = grown

@@ -11,7 +11,7 @@ teacher's labels; the teacher gives the sign, and with `trust` above 0 a vote.
 
 import numpy as np
 
-from aarlab.kit.blocks.base import Floats, Labels, best, mix
+from aarlab.kit.blocks.base import Floats, Labels, best, classes, mix
 from aarlab.kit.blocks.zero_shot import zero_shot_scores
 from aarlab.kit.heads import logit
 from aarlab.kit.task import W2STask
@@ -53,7 +53,7 @@ def elicit(
         label = np.where(rng.random(len(label)) < chance, -label, label).astype(np.float32)
     if (label * (y - 0.5) * weight).sum() < 0:
         label, margin = -label, -margin
-    chosen = best(label * margin, weight, keep, label > 0).astype(np.float32)
+    chosen = best(label * margin, weight, keep, classes(task, label / 2 + 0.5)).astype(np.float32)
     return mix(y, (label > 0).astype(np.float32), share), weight * chosen
 
 
