@@ -18,7 +18,7 @@ from aarlab.report.markup import Html, el, embed_json
 from aarlab.report.view import View
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hostile import PAYLOADS  # noqa: E402
+from hostile import PAYLOADS
 
 Fabricate = Callable[..., View]
 SMALL = {"experiments": 48, "findings": 6}

@@ -13,7 +13,7 @@ from aarlab.kit import libraries
 from aarlab.sandbox import bwrap, mounts, probe
 from aarlab.sandbox.box import Box, SandboxRefused
 
-from .conftest import LIMITS, python
+from .conftest import python
 
 pytestmark = pytest.mark.usefixtures("walls")
 

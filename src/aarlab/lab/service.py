@@ -389,7 +389,7 @@ class Lab:
         """Judge submissions one after another until `over` is set (asynchronous campaigns)."""
         while not self.over.is_set():
             with self._turn:
-                waiting = bool(self.state.waiting) or self._turn.wait(0.5) and bool(self.state.waiting)
+                waiting = bool(self.state.waiting) or (self._turn.wait(0.5) and bool(self.state.waiting))
             if waiting:
                 self._judge(min(self.state.waiting, key=lambda s: s.id))
 

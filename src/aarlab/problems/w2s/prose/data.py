@@ -22,7 +22,7 @@ from aarlab.problems.w2s.prose.corrupt import (
     swap,
 )
 from aarlab.problems.w2s.prose.student import vocabulary
-from aarlab.problems.w2s.testbed import SETS, Draw, Labelled, SetName
+from aarlab.problems.w2s.testbed import SETS, Labelled, SetName
 
 TEACHER_UNITS, POOL_UNITS, TEST_UNITS, COMMENT_UNITS = 350, 1100, 1400, 600
 EACH = {"teacher": 3, "pool": 3, "test": 2}  # corruptions of a sentence
