@@ -22,8 +22,9 @@ def plant(
     noise: float = 1.0,
     length: int = 12,
 ) -> tuple[W2STask, dict[str, Any]]:
-    """Write a task and its untrained twin; -> (task, truth). The student's features hold the label along a hidden
-    direction; its log-probabilities favour the true side; the teacher sees a noisy hint and is about .7 right."""
+    """Write a task and its untrained twin; -> (task, truth). The student's features hold the label along
+    a hidden direction; its log-probabilities favour the true side; the teacher sees a noisy hint and is
+    about .7 right."""
     rng = np.random.default_rng(seed)
     sides = 2 if paired else 1
     truth: dict[str, Any] = {}

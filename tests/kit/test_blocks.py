@@ -1,4 +1,5 @@
-"""Every block against a value computed by hand or a slow plain implementation, its invariances and its errors."""
+"""Every block against a value computed by hand or a slow plain implementation, its invariances and its
+errors."""
 
 from dataclasses import replace
 from math import exp, log
@@ -126,7 +127,7 @@ def test_knn_is_its_plain_mean(either):
 
 
 def test_graph_solves_the_linear_system(either):
-    task, truth = either
+    task, _ = either
     x, y, w = start(task)
     x, y, w = x[:150], y[:150], w[:150]
     index, cosine = neighbours(x, 6, task.paired)
@@ -249,7 +250,7 @@ def test_overlap_keeps_the_better_labels(either):
 
 
 def test_curriculum_enters_the_sure_rows_first(either):
-    task, truth = either
+    task, _ = either
     x, y, w = start(task)
     labels, weight = blocks.curriculum(task, x, y, w, first=0.3, stages=1, share=1.0, last=0.7)
     sure = best(np.abs(y - 0.5), w, 0.3, classes(task, y))
@@ -265,7 +266,8 @@ def test_bootstrap_weights(pair):
     task, _ = pair
     weight = blocks.bootstrap(task, np.array([0, 1, 2] * 2000, np.float32), members=8)
     assert weight.shape == (6000, 8) and (weight[::3] == 0).all()
-    assert weight[1::3].mean() == pytest.approx(1, abs=0.03) and weight[2::3].mean() == pytest.approx(2, abs=0.06)
+    assert weight[1::3].mean() == pytest.approx(1, abs=0.03)
+    assert weight[2::3].mean() == pytest.approx(2, abs=0.06)
     assert abs(np.corrcoef(weight[1::3].T)[0, 1]) < 0.1
     other = blocks.bootstrap(replace(task, seed=9), weight[:, 0], members=8)
     assert not np.array_equal(weight, other)
@@ -324,16 +326,18 @@ def test_evolve_raises_its_fitness(either):
     after = blocks.evolve(task, x, y, w, ridge=0.1)
     pull, share = 2 * y - 1, w / w.sum()
     assert score(after.logits(x), pull, share)[0] > score(before.logits(x), pull, share)[0] + 0.005
-    assert score(np.array([[3.0], [-3.0]]), np.array([1, 1.0]), np.array([0.5, 0.5]))[0] == pytest.approx(np.tanh(1))
+    by_hand = score(np.array([[3.0], [-3.0]]), np.array([1, 1.0]), np.array([0.5, 0.5]))
+    assert by_hand[0] == pytest.approx(np.tanh(1))
 
 
 def test_zero_shot_by_hand(pair, single):
-    task, truth = pair
+    task, _ = pair
     lp = task.student.logprobs("test")
     s = np.nansum(lp, -1)
     base = np.nansum(task.student.logprobs("pool"), -1)
     rms = np.sqrt(np.mean((base[:, 0] - base[:, 1]) ** 2))
-    np.testing.assert_allclose(blocks.zero_shot(task), 1 / (1 + np.exp(-(s[:, 0] - s[:, 1]) / rms)), atol=1e-5)
+    expected = 1 / (1 + np.exp(-(s[:, 0] - s[:, 1]) / rms))
+    np.testing.assert_allclose(blocks.zero_shot(task), expected, atol=1e-5)
     x, y, w = start(task)
     labels, _ = blocks.zero_shot_prior(task, x, y, w, strength=2.0, trust=0.5, summary="mean")
     z = 0.5 * np.log(y / (1 - y)) + 2.0 * zero_shot_scores(task, "mean")[0]
@@ -363,7 +367,10 @@ def test_relabellers_keep_range_shape_and_their_input(block, pair):
     np.testing.assert_array_equal(block(task, x, y, w)[0], labels)
 
 
-SYMMETRIC = [blocks.confident, blocks.curriculum, blocks.em, blocks.graph, blocks.knn, blocks.oof, blocks.self_training]
+SYMMETRIC = [
+    blocks.confident, blocks.curriculum, blocks.em, blocks.graph, blocks.knn, blocks.oof,
+    blocks.self_training,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("block", SYMMETRIC, ids=lambda b: b.__name__)
@@ -377,3 +384,16 @@ def test_mirroring_rows_mirrors_their_labels(block, pair):
     back = np.where(sign > 0, mirrored, 1 - mirrored)
     np.testing.assert_array_equal(weight, weight2)
     np.testing.assert_allclose(labels, back, atol=5e-3)
+
+
+def test_neighbours_are_remembered_only_for_what_cannot_change(pair):
+    x = represent(pair[0])[0]
+    first, _ = neighbours(x, 5, True)
+    again, _ = neighbours(x, 3, True)
+    np.testing.assert_array_equal(again, first[:, :3])
+    own = x.copy()
+    before, _ = neighbours(own, 5, True)
+    own[:] = own[::-1].copy()
+    after, _ = neighbours(own, 5, True)
+    np.testing.assert_array_equal(before, first)
+    assert not np.array_equal(after, before)

@@ -1,8 +1,10 @@
-"""Curriculum by bootstrapping (Bengio et al. 2009; Kumar et al. 2010's self-paced order): easy rows teach hard ones.
+"""Curriculum by bootstrapping (Bengio et al. 2009; Kumar et al. 2010's self-paced order): easy rows teach
+hard ones.
 
-The pool is entered in stages, the teacher's surest rows first. At each stage the student, trained on the rows that
-are in, labels the rows that come next; those already in keep a mixture of their label and the student's. A convex
-head forgets the order of its data, so it is the labels, not the order, that a curriculum can change.
+The pool is entered in stages, the teacher's surest rows first. At each stage the student, trained on the
+rows that are in, labels the rows that come next; those already in keep a mixture of their label and the
+student's. A convex head forgets the order of its data, so it is the labels, not the order, that a
+curriculum can change.
 """
 
 import numpy as np
@@ -24,8 +26,8 @@ def curriculum(
     share: float = 0.8,
     last: float = 1.0,
 ) -> Labels:
-    """first, last: shares of the pool (of each class) in at the start and the end; share: the student's part in the
-    label of a row that enters."""
+    """first, last: shares of the pool (of each class) in at the start and the end; share: the student's
+    part in the label of a row that enters."""
     sure = np.abs(y - 0.5)
     inside = best(sure, weight, first, classes(task, y))
     head = None

@@ -1,8 +1,8 @@
-"""Overlap-density selection (Shin et al. 2024, arXiv 2412.03881, as the AAR release found it): rows on which teacher
-and student can both speak are where weak-to-strong generalisation comes from.
+"""Overlap-density selection (Shin et al. 2024, arXiv 2412.03881, as the AAR release found it): rows on
+which teacher and student can both speak are where weak-to-strong generalisation comes from.
 
-score = z(out-of-fold agreement) + z(neighbours' agreement) + z(local density) + z(moderate teacher entropy); the
-best share of each class is kept. Each term has a coefficient.
+score = z(out-of-fold agreement) + z(neighbours' agreement) + z(local density) + z(moderate teacher
+entropy); the best share of each class is kept. Each term has a coefficient.
 """
 
 import numpy as np

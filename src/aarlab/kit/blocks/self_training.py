@@ -22,8 +22,8 @@ def self_training(
     hard: bool = True,
     trust: float = 0.0,
 ) -> Labels:
-    """`rounds` times: fit on (y, weight); z = student's logit + trust * teacher's logit; y <- 1[z > 0] or s(z);
-    weight <- rows of the largest |z|, a share `keep` of each class."""
+    """`rounds` times: fit on (y, weight); z = student's logit + trust * teacher's logit; y <- 1[z > 0] or
+    s(z); weight <- rows of the largest |z|, a share `keep` of each class."""
     teacher = logit(y)
     base, head = weight, None
     for _ in range(rounds):
