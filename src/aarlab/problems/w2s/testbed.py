@@ -66,6 +66,7 @@ class Testbed(Protocol):
     generated: bool  # rows can be drawn without end: `search` gets a fresh set for every submission
     n_teacher: int  # labelled rows that one teacher draw sees
     n_pool: int  # rows of the pool that one instance sees (the draw holds more)
+    pool: Literal["mean", "last"] | None  # how a language model's tokens are pooled; None: no language model
     students: tuple[int, ...]  # pretraining seeds: [0] practice, the others sealed
 
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
