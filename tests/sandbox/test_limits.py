@@ -102,13 +102,18 @@ def test_time_out_kills_a_tree() -> None:
 
 
 def test_processor_time_of_a_whole_tree(layers: str) -> None:
-    spin = "import os, time as t\nos.fork(); os.fork()\nend = t.monotonic() + {}\nwhile t.monotonic() < end: pass"
+    spin = """
+import os, time
+os.fork(); os.fork()
+end = time.monotonic() + {}
+while time.monotonic() < end: pass
+"""
     finished = python(spin.format(20), replace(LIMITS, cpu_seconds=1))
     assert finished.code == "cpu"
     assert 1 <= finished.cpu_seconds < 3
-    below = python(spin.format(0.1), replace(LIMITS, cpu_seconds=3))
+    below = python(spin.format(0.5), replace(LIMITS, cpu_seconds=5))
     assert below.code == "ok"
-    assert 0.05 < below.cpu_seconds < 1.5
+    assert 0.05 < below.cpu_seconds < 2.5
 
 
 def test_processor_time_of_unreaped_children_counts() -> None:

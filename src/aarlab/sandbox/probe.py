@@ -76,21 +76,25 @@ def probe(kind: Kind) -> Probe:
             raise SandboxRefused(
                 f"the sandbox has holes ({'; '.join(holes)}): upgrade bubblewrap and the kernel"
             )
+    cpu, wall = startup(kind)
+    group = cgroup.create(2**30, 10)
+    if group:
+        group.close()
+    return Probe(kind, kind == "bwrap", group is not None, cpu, wall)
+
+
+def startup(kind: Kind, code: str = "pass") -> tuple[float, float]:
+    """CPU and wall seconds, medians of 3, of starting a sandbox, running a line of Python and ending it."""
     cpu, wall = [], []
     for _ in range(REPEATS):
         began = time.monotonic()
         box = Box(kind)
-        finished = run(box, [box.python, "-c", "pass"], LIMITS)
+        finished = run(box, [box.python, "-c", code], LIMITS)
         if finished.code != "ok":
-            raise SandboxRefused(
-                f"an empty sandbox ended with {finished.code!r}: {_text(finished.stderr_tail)}"
-            )
+            raise SandboxRefused(f"a sandbox ended with {finished.code!r}: {_text(finished.stderr_tail)}")
         wall.append(time.monotonic() - began)
         cpu.append(finished.cpu_seconds)
-    group = cgroup.create(2**30, 10)
-    if group:
-        group.close()
-    return Probe(kind, kind == "bwrap", group is not None, statistics.median(cpu), statistics.median(wall))
+    return statistics.median(cpu), statistics.median(wall)
 
 
 def leaks(report: Mapping[str, Any]) -> list[str]:

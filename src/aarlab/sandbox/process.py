@@ -78,6 +78,7 @@ class _Child:
 
     process: "subprocess.Popen[bytes]"
     first: int | None
+    handle: int | None  # a pidfd of `first`: its number may be given to another process once it is dead
     status: IO[bytes] | None
     group: cgroup.Cgroup | None
     crowded: bool = False  # it was seen at its limit of processes
@@ -90,16 +91,19 @@ class _Child:
     def watched_by_kernel(self) -> bool:
         return self.group is not None and self.group.folders.keys() >= {"memory", "pids"}
 
+    def hurry(self) -> None:
+        """Dying takes processor time, which a fork bomb does not share willingly. Root may cut in."""
+        if self.first is not None:
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(self.first, os.SCHED_FIFO, os.sched_param(1))
+
     def kill(self) -> None:
-        """End the whole tree: the death of its first process ends a PID namespace."""
+        """End the whole tree: the death of its first process ends a PID namespace. Harmless if dead."""
         with contextlib.suppress(OSError):
-            if self.first is None:
+            if self.handle is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
             else:
-                # Dying takes processor time, which a fork bomb does not share willingly. Root may cut in.
-                with contextlib.suppress(OSError):
-                    os.sched_setscheduler(self.first, os.SCHED_FIFO, os.sched_param(1))
-                os.kill(self.first, signal.SIGKILL)
+                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
 
 
 def run(box: Box, argv: Sequence[str], limits: Limits, stdin: bytes | None = None) -> Finished:
@@ -239,6 +243,8 @@ def _spawn(box: Box, argv: Sequence[str], limits: Limits, feed: bool, stack: con
             process.kill()
             _, stderr = process.communicate()
             raise SandboxRefused(bwrap.why(stderr.decode(errors="replace")))
+        handle = os.pidfd_open(first)
+        stack.callback(os.close, handle)
         group = _grouped(first, limits, stack)
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it is gone, and bwrap will say why
             for name, value in rlimits(limits, processes=True).items():
@@ -247,7 +253,7 @@ def _spawn(box: Box, argv: Sequence[str], limits: Limits, feed: bool, stack: con
                 soft, most = (v if hard < 0 else min(v, hard) for v in value)
                 resource.prlimit(first, number, (soft, most))
         gate.write(b"x")
-    return _Child(process, first, reader, group)
+    return _Child(process, first, handle, reader, group)
 
 
 def _spawn_bare(
@@ -260,7 +266,7 @@ def _spawn_bare(
     line = [sys.executable, "-I", "-S", "-c", LAUNCH, settings, *argv]
     cwd = box.path(box.cwd or next(iter(box.writable), home))
     process = subprocess.Popen(line, env={**env, **box.env}, cwd=cwd, **pipes)
-    return _Child(process, None, None, _grouped(process.pid, limits, stack))
+    return _Child(process, None, None, None, _grouped(process.pid, limits, stack))
 
 
 def _grouped(pid: int, limits: Limits, stack: contextlib.ExitStack) -> cgroup.Cgroup | None:
@@ -315,6 +321,7 @@ def _attend(
                 cause = "workspace" if _too_big(folders, limits, unnamed) else None
                 look_at_folders = now + max(LOOK_AT_FOLDERS, 20 * (time.monotonic() - now))
         if cause is not None:
+            child.hurry()
             child.kill()
     return cause
 
