@@ -23,7 +23,9 @@ def walls() -> None:
         pytest.skip(str(refused))
 
 
-def python(code: str, limits: Limits = LIMITS, box: Box | None = None, stdin: bytes | None = None) -> Finished:
+def python(
+    code: str, limits: Limits = LIMITS, box: Box | None = None, stdin: bytes | None = None
+) -> Finished:
     """Run a program in a box (default: bwrap with nothing mounted)."""
     box = box or Box()
     return run(box, [box.python, "-c", code], limits, stdin)

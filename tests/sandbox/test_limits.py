@@ -102,13 +102,18 @@ def test_time_out_kills_a_tree() -> None:
 
 
 def test_processor_time_of_a_whole_tree(layers: str) -> None:
-    spin = "import os, time\nos.fork(); os.fork()\nuntil = time.monotonic() + {}\nwhile time.monotonic() < until: pass"
+    spin = """
+import os, time
+os.fork(); os.fork()
+end = time.monotonic() + {}
+while time.monotonic() < end: pass
+"""
     finished = python(spin.format(20), replace(LIMITS, cpu_seconds=1))
     assert finished.code == "cpu"
     assert 1 <= finished.cpu_seconds < 3
-    below = python(spin.format(0.1), replace(LIMITS, cpu_seconds=3))
+    below = python(spin.format(0.5), replace(LIMITS, cpu_seconds=5))
     assert below.code == "ok"
-    assert 0.05 < below.cpu_seconds < 1.5
+    assert 0.05 < below.cpu_seconds < 2.5
 
 
 def test_processor_time_of_unreaped_children_counts() -> None:
@@ -179,10 +184,16 @@ def test_temporary_folder_has_a_size() -> None:
 @pytest.mark.parametrize(
     ("bad", "good"),
     [
-        ("for i in range(5): open(f'{i}', 'wb').write(bytes(6 * 2**20))", "open('0', 'wb').write(bytes(6 * 2**20))"),
+        (
+            "for i in range(5): open(f'{i}', 'wb').write(bytes(6 * 2**20))",
+            "open('0', 'wb').write(bytes(6 * 2**20))",
+        ),
         ("for i in range(200): open(f'{i}', 'wb')", "for i in range(20): open(f'{i}', 'wb')"),
         ("import os\nfor _ in range(90): os.mkdir('d'); os.chdir('d')", "import os\nos.makedirs('d/d/d')"),
-        ("import os\nos.mkdir('a')\nfor i in range(200): os.symlink('/', f'a/{i}')", "import os; os.symlink('/', 'l')"),
+        (
+            "import os\nos.mkdir('a')\nfor i in range(200): os.symlink('/', f'a/{i}')",
+            "import os; os.symlink('/', 'l')",
+        ),
     ],
     ids=["bytes", "files", "depth", "links"],
 )
@@ -214,7 +225,11 @@ def test_deleted_files_count(workspace: Path) -> None:
 
 def test_long_lived(workspace: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    code = "import time\nfor i in range(1000):\n    open('beat', 'w').write(str(i)); print(i, flush=True); time.sleep(.01)"
+    code = """
+import time
+for i in range(1000):
+    open("beat", "w").write(str(i)); print(i, flush=True); time.sleep(.01)
+"""
     running = start(Box(writable={"/workspace": workspace}), [mounts.PYTHON, "-c", code],
                     replace(LIMITS, output_bytes=50), log)  # fmt: skip
     assert running.poll() is None
@@ -277,7 +292,7 @@ def test_many_at_once() -> None:
 
 
 def test_limits_are_in_force_from_the_first_instruction() -> None:
-    code = "import resource as r; print([r.getrlimit(getattr(r, n))[0] for n in ('RLIMIT_DATA', 'RLIMIT_NPROC')])"
+    code = "import resource as r; print([r.getrlimit(n)[0] for n in (r.RLIMIT_DATA, r.RLIMIT_NPROC)])"
     wanted = process.rlimits(LIMITS, processes=True)
     assert python(code).stdout.decode().strip() == str([wanted["RLIMIT_DATA"][0], wanted["RLIMIT_NPROC"][0]])
 

@@ -22,9 +22,8 @@ def command(box: Box, argv: Sequence[str], limits: Limits, status_fd: int, block
     """argv of bwrap for a box. It reports the pid of its first process on `status_fd`, then waits until
     `block_fd` can be read, so that limits are in force before the first instruction.
 
-    Raises SandboxRefused if bubblewrap is missing, ValueError for a mount that would hide the base or that does
-    not exist.
-    """
+    Raises SandboxRefused if bubblewrap is missing, ValueError for a mount that would hide the base or
+    that does not exist. """
     program = shutil.which("bwrap")
     if program is None:
         raise SandboxRefused(MISSING)
@@ -77,8 +76,8 @@ def why(stderr: str) -> str:
         advice = "user namespaces are off: `sudo sysctl -w user.max_user_namespaces=10000`; or " + advice
     elif "ermitted" in message or "ermission" in message:
         advice = (
-            "if this is a container, start it with `--security-opt seccomp=unconfined` (Docker) so that it may "
-            "make namespaces; or " + advice
+            "if this is a container, start it with `--security-opt seccomp=unconfined` (Docker) so that it "
+            "may make namespaces; or " + advice
         )
     return f"the sandbox could not start ({message}): {advice}"
 

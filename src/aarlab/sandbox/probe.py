@@ -55,8 +55,9 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Probe:
-    """A sandbox that was tried. startup_*: median cost of starting an empty one and ending it, walls included;
-    cgroups: whether limits hold for whole trees in the kernel (if not: per process, with a watch)."""
+    """A sandbox that was tried. startup_*: median cost of starting an empty one and ending it, walls
+    included; cgroups: whether limits hold for whole trees in the kernel (if not: per process, with a
+    watch)."""
 
     kind: Kind
     isolated: bool
@@ -66,26 +67,34 @@ class Probe:
 
 
 def probe(kind: Kind) -> Probe:
-    """Start sandboxes of this kind, try to get out, measure. Raises SandboxRefused with what to do about it: when
-    none can be started, or when one lets something through that it must not."""
+    """Start sandboxes of this kind, try to get out, measure. Raises SandboxRefused with what to do about
+    it: when none can be started, or when one lets something through that it must not."""
     if kind == "bwrap":
         if platform.system() != "Linux":
             raise SandboxRefused(f"sandboxes need Linux, this is {platform.system()}: {bwrap.WITHOUT}")
         if holes := leaks(_escape()):
-            raise SandboxRefused(f"the sandbox has holes ({'; '.join(holes)}): upgrade bubblewrap and the kernel")
+            raise SandboxRefused(
+                f"the sandbox has holes ({'; '.join(holes)}): upgrade bubblewrap and the kernel"
+            )
+    cpu, wall = startup(kind)
+    group = cgroup.create(2**30, 10)
+    if group:
+        group.close()
+    return Probe(kind, kind == "bwrap", group is not None, cpu, wall)
+
+
+def startup(kind: Kind, code: str = "pass") -> tuple[float, float]:
+    """CPU and wall seconds, medians of 3, of starting a sandbox, running a line of Python and ending it."""
     cpu, wall = [], []
     for _ in range(REPEATS):
         began = time.monotonic()
         box = Box(kind)
-        finished = run(box, [box.python, "-c", "pass"], LIMITS)
+        finished = run(box, [box.python, "-c", code], LIMITS)
         if finished.code != "ok":
-            raise SandboxRefused(f"an empty sandbox ended with {finished.code!r}: {_text(finished.stderr_tail)}")
+            raise SandboxRefused(f"a sandbox ended with {finished.code!r}: {_text(finished.stderr_tail)}")
         wall.append(time.monotonic() - began)
         cpu.append(finished.cpu_seconds)
-    group = cgroup.create(2**30, 10)
-    if group:
-        group.close()
-    return Probe(kind, kind == "bwrap", group is not None, statistics.median(cpu), statistics.median(wall))
+    return statistics.median(cpu), statistics.median(wall)
 
 
 def leaks(report: Mapping[str, Any]) -> list[str]:
@@ -109,7 +118,16 @@ def leaks(report: Mapping[str, Any]) -> list[str]:
 
 
 def _escape() -> dict[str, Any]:
-    hidden = [Path.home(), mounts.PACKAGE, mounts.cache_folder(), "/etc/passwd", "/root", "/home", "/var", "/bin"]
+    hidden = [
+        Path.home(),
+        mounts.PACKAGE,
+        mounts.cache_folder(),
+        "/etc/passwd",
+        "/root",
+        "/home",
+        "/var",
+        "/bin",
+    ]
     hidden += [f"{mounts.SITE}/aarlab/{room}" for room in ("problems", "lab", "sandbox", "cli")]
     hidden += [f"{mounts.SITE}/sklearn/datasets/data/digits.csv.gz", f"/proc/{os.getpid()}"]
     folders = ["/", "/python", mounts.SITE, "/lib", "/dev", "/dev/shm", "/proc", "/sys"]

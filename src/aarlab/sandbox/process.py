@@ -4,13 +4,14 @@ Two layers hold every limit: what the kernel enforces (setrlimit on every proces
 lets us make them) and a watch from outside, which ends the whole tree. Limits are in force before the first
 instruction.
 
-A sandbox dies with the thread that started it (`--die-with-parent` is PR_SET_PDEATHSIG, which fires when the
-*thread* that forked ends, not the process). So `run` starts and waits in one thread, and `start` gives every
-long-lived process a thread of its own that lives exactly as long. If this process is killed, all sandboxes die.
+A sandbox dies with the thread that started it (`--die-with-parent` is PR_SET_PDEATHSIG, which fires when
+the *thread* that forked ends, not the process). So `run` starts and waits in one thread, and `start`
+gives every long-lived process a thread of its own that lives exactly as long. If this process is killed,
+all sandboxes die; what runs without walls (kind "none") does not.
 
-The first process in a sandbox outlives bwrap's outer process by a moment, unreaped. To get its CPU time, and to
-know that nothing is left when `run` returns, this process declares itself a subreaper once (PR_SET_CHILD_SUBREAPER).
-Side effect: orphans of other children of this process come to it, not to init.
+The first process in a sandbox outlives bwrap's outer process by a moment, unreaped. To get its CPU time, and
+to know that nothing is left when `run` returns, this process declares itself a subreaper once
+(PR_SET_CHILD_SUBREAPER). Side effect: orphans of other children of this process come to it, not to init.
 """
 
 import contextlib
@@ -72,12 +73,15 @@ class _Control:
 
 @dataclass
 class _Child:
-    """A started process: the one we wait for, and in a sandbox its first process inside (as seen from outside)."""
+    """A started process: the one we wait for, and in a sandbox its first process inside (as seen from
+    outside)."""
 
     process: "subprocess.Popen[bytes]"
     first: int | None
+    handle: int | None  # a pidfd of `first`: its number may be given to another process once it is dead
     status: IO[bytes] | None
     group: cgroup.Cgroup | None
+    crowded: bool = False  # it was seen at its limit of processes
 
     @property
     def top(self) -> int:
@@ -87,21 +91,24 @@ class _Child:
     def watched_by_kernel(self) -> bool:
         return self.group is not None and self.group.folders.keys() >= {"memory", "pids"}
 
+    def hurry(self) -> None:
+        """Dying takes processor time, which a fork bomb does not share willingly. Root may cut in."""
+        if self.first is not None:
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(self.first, os.SCHED_FIFO, os.sched_param(1))
+
     def kill(self) -> None:
-        """End the whole tree: the death of its first process ends a PID namespace."""
+        """End the whole tree: the death of its first process ends a PID namespace. Harmless if dead."""
         with contextlib.suppress(OSError):
-            if self.first is None:
+            if self.handle is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
             else:
-                # Dying takes processor time, which a fork bomb does not share willingly. Root may cut in.
-                with contextlib.suppress(OSError):
-                    os.sched_setscheduler(self.first, os.SCHED_FIFO, os.sched_param(1))
-                os.kill(self.first, signal.SIGKILL)
+                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
 
 
 def run(box: Box, argv: Sequence[str], limits: Limits, stdin: bytes | None = None) -> Finished:
-    """Run to the end and return how it ended. `stdin` None: empty. Raises SandboxRefused if there are no walls
-    to be had, ValueError for bad mounts."""
+    """Run to the end and return how it ended. `stdin` None: empty. Raises SandboxRefused if there are no
+    walls to be had, ValueError for bad mounts."""
     return _supervise(box, argv, limits, stdin, None, _Control())
 
 
@@ -152,8 +159,8 @@ class Running:
 
 
 def start(box: Box, argv: Sequence[str], limits: Limits, log: Path | None = None) -> Running:
-    """Start a long-lived process. With `log`, standard output and error are appended to that file, output_bytes
-    of them at most, the rest is dropped, and Finished.stdout is empty. Raises as `run`."""
+    """Start a long-lived process. With `log`, standard output and error are appended to that file,
+    output_bytes of them at most, the rest is dropped, and Finished.stdout is empty. Raises as `run`."""
     return Running(box, argv, limits, log)
 
 
@@ -190,7 +197,7 @@ def _supervise(
             rc, reaped_cpu = _reap(child)
         wall = time.monotonic() - began
         streams.close()
-        # bwrap reports an exit code only of what it could start; else its own last words say what walls it lacks.
+        # bwrap reports an exit code only of what it could start; else its last words say what it lacks.
         started = child.status is None or b'"exit-code"' in child.status.read()
         last_words = streams.tail.startswith(b"bwrap:") and b"bwrap: execvp" not in streams.tail
         if cause is None and not started and last_words:
@@ -198,16 +205,14 @@ def _supervise(
         group_cpu = child.group.cpu_seconds() if child.group else None
         cpu = max(reaped_cpu, group_cpu or 0.0, control.cpu_seconds)
         code = cause or ("output" if streams.over else _code(rc, cpu, limits, streams.tail, child.group))
-        if code in ("time", "cpu") and child.group and child.group.refused_process():
+        if code in ("time", "cpu") and (child.crowded or (child.group and child.group.refused_process())):
             code = "processes"  # a fork bomb spins at its limit until the clock runs out
         if code in ("ok", "crashed") and _too_big(folders, limits):
             code = "workspace"  # it wrote faster than we looked
         return Finished(code, rc, bytes(streams.out), streams.tail, wall, cpu)
 
 
-def _spawn(
-    box: Box, argv: Sequence[str], limits: Limits, feed: bool, stack: contextlib.ExitStack
-) -> _Child:
+def _spawn(box: Box, argv: Sequence[str], limits: Limits, feed: bool, stack: contextlib.ExitStack) -> _Child:
     """Start it, limits in force. What must be undone when the run is over is left on the stack."""
     pipes: dict[str, Any] = {
         "stdin": subprocess.PIPE if feed else subprocess.DEVNULL,
@@ -238,6 +243,8 @@ def _spawn(
             process.kill()
             _, stderr = process.communicate()
             raise SandboxRefused(bwrap.why(stderr.decode(errors="replace")))
+        handle = os.pidfd_open(first)
+        stack.callback(os.close, handle)
         group = _grouped(first, limits, stack)
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it is gone, and bwrap will say why
             for name, value in rlimits(limits, processes=True).items():
@@ -246,7 +253,7 @@ def _spawn(
                 soft, most = (v if hard < 0 else min(v, hard) for v in value)
                 resource.prlimit(first, number, (soft, most))
         gate.write(b"x")
-    return _Child(process, first, reader, group)
+    return _Child(process, first, handle, reader, group)
 
 
 def _spawn_bare(
@@ -259,7 +266,7 @@ def _spawn_bare(
     line = [sys.executable, "-I", "-S", "-c", LAUNCH, settings, *argv]
     cwd = box.path(box.cwd or next(iter(box.writable), home))
     process = subprocess.Popen(line, env={**env, **box.env}, cwd=cwd, **pipes)
-    return _Child(process, None, None, _grouped(process.pid, limits, stack))
+    return _Child(process, None, None, None, _grouped(process.pid, limits, stack))
 
 
 def _grouped(pid: int, limits: Limits, stack: contextlib.ExitStack) -> cgroup.Cgroup | None:
@@ -314,6 +321,7 @@ def _attend(
                 cause = "workspace" if _too_big(folders, limits, unnamed) else None
                 look_at_folders = now + max(LOOK_AT_FOLDERS, 20 * (time.monotonic() - now))
         if cause is not None:
+            child.hurry()
             child.kill()
     return cause
 
@@ -326,6 +334,7 @@ def _look(child: _Child, limits: Limits, control: _Control) -> Code | None:
         cpu = max(cpu or 0.0, tree.cpu_seconds)
         if tree.tasks > limits.processes + 2:
             return "processes"
+        child.crowded = child.crowded or tree.tasks > limits.processes
         if tree.memory_bytes > limits.memory_mb * MB:
             return "memory"
     control.cpu_seconds = max(control.cpu_seconds, cpu)

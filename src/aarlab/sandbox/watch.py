@@ -1,4 +1,5 @@
-"""Looking at a running tree from outside: CPU, memory and processes from /proc, size of its writable folders."""
+"""Looking at a running tree from outside: CPU, memory and processes from /proc, size of its writable
+folders."""
 
 import contextlib
 import os
@@ -23,13 +24,15 @@ class Tree:
 
 
 def tree(pid: int, most_tasks: int) -> Tree:
-    """What the tree below (and with) `pid` uses now; counting stops past `most_tasks`, as a fork bomb grows faster
-    than it can be counted. Zeros where there is no /proc."""
+    """What the tree below (and with) `pid` uses now; counting stops past `most_tasks`, as a fork bomb
+    grows faster than it can be counted. Zeros where there is no /proc."""
     tasks, memory, ticks = 0, 0, 0
     for process in _descendants(pid):
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(value) for value in fields[11:15])  # its own and its ended children's, user and system
+            ticks += sum(
+                int(value) for value in fields[11:15]
+            )  # its own and its ended children's, user and system
             tasks += int(fields[17])
             pages = Path(f"/proc/{process}/statm").read_text().split()
             memory += (int(pages[1]) - int(pages[2])) * PAGE
@@ -51,8 +54,8 @@ def _descendants(pid: int) -> Iterable[int]:
 
 
 def deleted_bytes(pid: int, folders: Iterable[Path]) -> int:
-    """Bytes of files without a name that the tree holds open on the folders' file systems: they fill the disk, and
-    no listing shows them. (A file that is mapped, closed and deleted escapes this count.)"""
+    """Bytes of files without a name that the tree holds open on the folders' file systems: they fill the
+    disk, and no listing shows them. (A file that is mapped, closed and deleted escapes this count.)"""
     devices = set()
     for folder in folders:
         with contextlib.suppress(OSError):
@@ -71,9 +74,9 @@ def deleted_bytes(pid: int, folders: Iterable[Path]) -> int:
 def over_size(folders: Iterable[Path], most_bytes: int, most_files: int, already: int = 0) -> bool:
     """Whether the folders together, and `already` bytes, hold more than that. Links are not followed.
 
-    What cannot be counted (a folder that may not be read, one nested deeper than 64) counts as too much: it could
-    only have been made so to hide something. It stops counting at the first excess, so a huge tree costs little.
-    """
+    What cannot be counted (a folder that may not be read, one nested deeper than 64) counts as too much:
+    it could only have been made so to hide something. It stops counting at the first excess, so a huge
+    tree costs little. """
     size, files = already, 0
     if size > most_bytes:
         return True
