@@ -80,7 +80,7 @@ def train_encoder(seed: int, steps: int = STEPS, progress: Callable[[float], Non
             partner = torch.cat([torch.arange(n, 2 * n), torch.arange(n)])
             loss = loss + CONTRAST * F.cross_entropy(alike, partner)
         opt.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         opt.step()
         schedule.step()
         if progress is not None and (step % 50 == 0 or step == steps - 1):
