@@ -106,10 +106,12 @@ class _Child:
                 signal.pidfd_send_signal(self.handle, signal.SIGKILL)
 
 
-def run(box: Box, argv: Sequence[str], limits: Limits, stdin: bytes | None = None) -> Finished:
-    """Run to the end and return how it ended. `stdin` None: empty. Raises SandboxRefused if there are no
-    walls to be had, ValueError for bad mounts."""
-    return _supervise(box, argv, limits, stdin, None, _Control())
+def run(
+    box: Box, argv: Sequence[str], limits: Limits, stdin: bytes | None = None, stop: threading.Event | None = None
+) -> Finished:
+    """Run to the end and return how it ended. `stdin` None: empty; `stop`: ends it (code "stopped") once set.
+    Raises SandboxRefused if there are no walls to be had, ValueError for bad mounts."""
+    return _supervise(box, argv, limits, stdin, None, _Control(stop) if stop else _Control())
 
 
 class Running:
