@@ -15,6 +15,8 @@ WALLS = (
 HOME = "/tmp"
 WITHOUT = "`make run SANDBOX=none` goes without walls"
 MISSING = f"bubblewrap is not installed: `apt install bubblewrap`; or {WITHOUT}"
+# What only root may read of the kernel: for the same reason a sandbox that root starts could.
+KERNEL_FILES = ("kpagecount", "kpageflags", "kpagecgroup", "iomem", "slabinfo", "vmallocinfo", "keys")
 RESERVED = ("/python", "/proc", "/dev", "/sys", "/lib", "/lib64", "/usr", "/tmp")
 
 
@@ -29,7 +31,13 @@ def command(box: Box, argv: Sequence[str], limits: Limits, status_fd: int, block
         raise SandboxRefused(MISSING)
     base = mounts.base()
     line = [program, *WALLS, *base.flags()]
-    line += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    line += ["--proc", "/proc"]
+    for name in KERNEL_FILES:
+        if (Path("/proc") / name).exists():
+            line += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+    # The kernel lets root's uid write /proc/sys without any capability, and a sandbox that root starts has that
+    # uid outside its namespace: core_pattern alone would be a way out.
+    line += ["--remount-ro", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     line += ["--size", str(limits.tmp_mb * 2**20), "--perms", "1777", "--tmpfs", "/tmp"]
     for flag, mapping in (("--ro-bind", box.read_only), ("--bind", box.writable)):
         for inside, outside in sorted(mapping.items()):
