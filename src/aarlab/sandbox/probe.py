@@ -142,7 +142,12 @@ def _escape() -> dict[str, Any]:
     folders = ["/", "/python", mounts.SITE, "/lib", "/dev", "/dev/shm", "/proc", "/sys"]
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        asked = {"port": port, "folders": folders, "settings": SETTINGS, "hidden": [str(path) for path in hidden]}
+        asked = {
+            "port": port,
+            "folders": folders,
+            "settings": SETTINGS,
+            "hidden": [str(path) for path in hidden],
+        }
         finished = run(Box("bwrap"), [mounts.PYTHON, "-I", "-c", ESCAPE, json.dumps(asked)], LIMITS)
     if finished.code != "ok":
         raise SandboxRefused(f"the probe ended with {finished.code!r}: {_text(finished.stderr_tail)}")
