@@ -1,8 +1,8 @@
 """System calls that namespaces do not wall in: kernel keyrings, sockets to the hypervisor, the usual ways in.
 
-A classic BPF program, as bwrap --seccomp reads it (struct sock_filter: code u16, jt u8, jf u8, k u32). Refused
-calls return an error; a call of a foreign architecture ends the process. On machines other than x86-64 and
-64-bit ARM there is no filter.
+A classic BPF program, as bwrap --seccomp reads it (struct sock_filter: code u16, jt u8, jf u8, k u32).
+Refused calls return an error; a call of a foreign architecture ends the process. On machines other than
+x86-64 and 64-bit ARM there is no filter.
 """
 
 import platform
