@@ -35,8 +35,9 @@ def test_the_interpreter_itself_holds_prose() -> None:
     assert all(path.exists() for path in paths)
     held = b"".join(path.read_bytes() for path in paths)
     assert b"Push item onto heap, maintaining the heap invariant." in held  # C twin of heapq.py
-    assert b"Given a list of pathnames, returns the longest common leading component" in held  # frozen genericpath
+    assert b"Given a list of pathnames, returns the longest common leading" in held  # frozen genericpath
 
 
 def test_setuptools_and_its_copy_of_distutils_are_left_out() -> None:
-    assert not {path.name for path in libraries.mounted_paths()} & {"setuptools", "_distutils_hack", "pkg_resources"}
+    names = {path.name for path in libraries.mounted_paths()}
+    assert not names & {"setuptools", "_distutils_hack", "pkg_resources"}

@@ -6,6 +6,7 @@ import sys
 import threading
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -275,4 +276,32 @@ def test_probe_sees_a_mount_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     flags = mounts.base().flags()
     monkeypatch.setattr(mounts.Base, "flags", lambda _: [*flags, "--ro-bind", "/etc", "/etc"])
     with pytest.raises(SandboxRefused, match="/etc/passwd"):
+        probe.probe("bwrap")
+
+
+def test_kernel_settings_cannot_be_written() -> None:
+    code = """
+import os
+paths = [f"{folder}/{name}" for folder, _, names in os.walk("/proc/sys") for name in names]
+opened = []
+for path in [*paths, "/proc/sysrq-trigger", "/proc/mtrr", "/proc/self/oom_score_adj"]:
+    try: open(path, "r+b").close(); opened.append(path)
+    except OSError: pass
+print(len(paths) > 100, opened)
+"""
+    assert python(code).stdout == b"True []\n"
+
+
+def test_probe_sees_writable_kernel_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only a sandbox that root starts could write them")
+    command = bwrap.command
+
+    def leaky(*arguments: Any) -> list[str]:
+        line = command(*arguments)
+        at = line.index("/proc", line.index("--remount-ro"))
+        return line[: at - 1] + line[at + 1 :]
+
+    monkeypatch.setattr(bwrap, "command", leaky)
+    with pytest.raises(SandboxRefused, match="core_pattern"):
         probe.probe("bwrap")

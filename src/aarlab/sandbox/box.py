@@ -43,7 +43,7 @@ class Limits:
     memory_mb: of the whole tree where the machine has writable cgroups, else of every process, with the
     tree's sum watched; cpu_seconds: user and system, of the whole tree; processes: processes and threads
     together; file_mb: one file; output_bytes: standard output (more ends the run); workspace_mb,
-    workspace_files: all writable mounts together; tmp_mb: the private /tmp. """
+    workspace_files: all writable mounts together; tmp_mb: the private /tmp."""
 
     memory_mb: int = 2048
     cpu_seconds: float = 120.0
@@ -63,7 +63,7 @@ class Box:
     With kind "bwrap" the process sees `mounts.base()`, these mounts and nothing else. Kind "none" has no
     walls: the process sees the whole machine, and whoever uses it must stamp the result NOT ISOLATED.
     Paths outside are the lab's own: a link in them is followed. Whatever is mounted can be read inside
-    whatever its permissions. """
+    whatever its permissions."""
 
     kind: Kind = "bwrap"
     read_only: Mapping[str, Path] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 tree.
 
 Where it may not (most containers, most plain logins), `create` returns None and the limits of single
-processes (setrlimit) with the watch in process.py are the floor. """
+processes (setrlimit) with the watch in process.py are the floor."""
 
 import contextlib
 import itertools

@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from aarlab.sandbox import bwrap, cgroup, mounts, watch
+from aarlab.sandbox import bwrap, cgroup, mounts, seccomp, watch
 from aarlab.sandbox.box import ENVIRONMENT, Box, Code, Finished, Limits, SandboxRefused
 from aarlab.sandbox.streams import Streams
 
@@ -228,16 +228,19 @@ def _spawn(box: Box, argv: Sequence[str], limits: Limits, feed: bool, stack: con
     _become_subreaper()
     status, status_fd = os.pipe()
     block_fd, release = os.pipe()
+    filter_fd = os.memfd_create("seccomp")
     try:
-        line = bwrap.command(box, argv, limits, status_fd, block_fd)
-        process = subprocess.Popen(line, pass_fds=(status_fd, block_fd), env={}, **pipes)
+        os.write(filter_fd, seccomp.program())
+        os.lseek(filter_fd, 0, os.SEEK_SET)
+        line = bwrap.command(box, argv, limits, status_fd, block_fd, filter_fd)
+        process = subprocess.Popen(line, pass_fds=(status_fd, block_fd, filter_fd), env={}, **pipes)
     except BaseException:
         os.close(status)
         os.close(release)
         raise
     finally:
-        os.close(status_fd)
-        os.close(block_fd)
+        for fd in (status_fd, block_fd, filter_fd):
+            os.close(fd)
     reader = stack.enter_context(os.fdopen(status, "rb"))
     with os.fdopen(release, "wb", buffering=0) as gate:
         first = _first_process(reader)

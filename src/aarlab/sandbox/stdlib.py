@@ -2,7 +2,7 @@
 
 Text testbeds draw their sealed sentences from the standard library's own docstrings and comments, so a
 sandbox must not hold them. Code, names and messages stay as they are; what only people read or test is
-left out. """
+left out."""
 
 import ast
 import py_compile

@@ -76,7 +76,7 @@ def over_size(folders: Iterable[Path], most_bytes: int, most_files: int, already
 
     What cannot be counted (a folder that may not be read, one nested deeper than 64) counts as too much:
     it could only have been made so to hide something. It stops counting at the first excess, so a huge
-    tree costs little. """
+    tree costs little."""
     size, files = already, 0
     if size > most_bytes:
         return True
