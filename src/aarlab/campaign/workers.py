@@ -1,0 +1,65 @@
+"""The lab's own trusted computing, in worker processes of one thread each: draws, references, and the comparator.
+
+Nothing that a researcher wrote runs here.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+from aarlab.kit.stats import Outcomes, join
+from aarlab.lab.scoring import Yardstick, yardstick
+from aarlab.lab.vault import Vault
+from aarlab.problems import base
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """Worker processes that inherit one-thread settings; small models are slower with more."""
+    for name in THREADS:
+        os.environ[name] = "1"
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+def prepare_practice(problem: str, seeds: Sequence[int]) -> None:
+    opened = base.load(problem)
+    for seed in seeds:
+        opened.practice(seed)
+
+
+def prepare_draw(problem: str, vault: Vault, set_name: str) -> None:
+    """Draw and encode the rows of a sealed set."""
+    base.load(problem, vault.draws).sealed(set_name, 0, vault.secret)
+
+
+def prepare_yardstick(problem: str, vault: Vault, set_name: str) -> Yardstick:
+    """Instances, floor and ceiling of a sealed set."""
+    return yardstick(base.load(problem, vault.draws), vault, set_name)
+
+
+def baseline(problem: str, vault: Vault, set_name: str, name: str, yard: Yardstick) -> Outcomes:
+    """An untuned baseline on every instance of a sealed set."""
+    opened = base.load(problem, vault.draws)
+    return join([opened.references(i, [name]).baselines[name] for i in yard.instances])
+
+
+def control_practice(problem: str, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:
+    """Practice scores (mean gap recovered) of the numbered configurations of the seeded random search, cached."""
+    opened = base.load(problem)
+    return [opened.control_practice(seed, n, seeds) for n in numbers]
+
+
+def control_sealed(problem: str, vault: Vault, seed: int, number: int, yard: Yardstick) -> Outcomes:
+    """A configuration of the random search on every instance of a sealed set."""
+    opened = base.load(problem, vault.draws)
+    return join([opened.score(i, opened.control(seed, number, i)) for i in yard.instances])
+
+
+
+
+def check(problem: str) -> Mapping[str, Any]:
+    """A testbed's calibration (problems/*/check.py), in a worker."""
+    return base.load(problem).check()
