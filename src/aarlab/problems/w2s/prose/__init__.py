@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class Prose:
     generated: bool = False
     n_teacher: int = 300
     n_pool: int = 2500
+    pool: Literal["mean", "last"] | None = "mean"
     students: tuple[int, ...] = (0, 1, 2)
 
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:

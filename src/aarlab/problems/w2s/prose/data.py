@@ -20,7 +20,7 @@ from aarlab.problems.w2s.prose.corrupt import (
     swap,
 )
 from aarlab.problems.w2s.prose.student import vocabulary
-from aarlab.problems.w2s.testbed import SETS, Labelled, SetName
+from aarlab.problems.w2s.testbed import SETS, Draw, Labelled, SetName
 
 TEACHER_UNITS, POOL_UNITS, TEST_UNITS, OOD_UNITS = 300, 1000, 1350, 650
 TEACHER_EACH, POOL_EACH, TEST_EACH = 3, 3, 2  # corruptions of one sentence
