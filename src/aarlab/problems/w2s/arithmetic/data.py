@@ -139,7 +139,7 @@ def write(sums: Sums, claim: Ints, marked: NDArray[np.bool_]) -> NDArray[np.str_
     """(n, 1) rows as a person writes them: "4721+3865=8586", with a full stop after it where marked."""
     place = 10 ** np.arange(claim.shape[1])
     a, b, c = sums.a @ place[:-1], sums.b @ place[:-1], claim @ place
-    return np.array([[f"{x}+{y}={z}{'.' * m}"] for x, y, z, m in zip(a, b, c, marked, strict=True)])
+    return np.array([[f"{x}+{y}={z}{'.' * bool(m)}"] for x, y, z, m in zip(a, b, c, marked, strict=True)])
 
 
 def read(inputs: NDArray[np.str_]) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
