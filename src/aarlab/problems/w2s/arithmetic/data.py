@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 WIDTH = 4  # digits of an operand in every row
 PARTS = ("teacher", "pool", "test")
-SIZES: Mapping[str, int] = {"teacher": 450, "pool": 3300, "test": 4000}
+SIZES: Mapping[str, int] = {"teacher": 600, "pool": 3300, "test": 4000}
 OOD_SHARE = 0.3
 PRETRAINING_BUCKETS = 8  # of all BUCKETS; every part of every set has one of the others
 BUCKETS = PRETRAINING_BUCKETS + len(SETS) * len(PARTS)
@@ -38,6 +38,9 @@ class Sums:
     def take(self, index: Ints) -> "Sums":
         return Sums(self.a[index], self.b[index], self.right[index], self.carry[index])
 
+
+LETTERS = "abcdevwxyz"  # of pupils' initials; the second five are rare in pretraining text
+INITIALS = 3
 
 LOOKALIKE = np.array([9, 7, 4, 8, 2, 6, 5, 1, 3, 0])  # pairs that a careless reader exchanges
 
@@ -135,21 +138,32 @@ def unit_of(sums: Sums) -> Ints:
     return sums.a @ place * 10 ** sums.a.shape[1] + sums.b @ place
 
 
-def write(sums: Sums, claim: Ints, marked: NDArray[np.bool_]) -> NDArray[np.str_]:
-    """(n, 1) rows as a person writes them: "4721+3865=8586", with a full stop after it where marked."""
+def initials(rng: np.random.Generator, n: int) -> Ints:
+    """(n, INITIALS) letter numbers: of half of the pupils all are frequent letters, of the others all are rare."""
+    half = len(LETTERS) // 2
+    return rng.integers(0, half, (n, INITIALS)) + half * rng.integers(0, 2, (n, 1))
+
+
+def write(pupil: Ints, sums: Sums, claim: Ints, marked: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """(n, 1) rows as a person writes them: "dab: 4721+3865=8586", with a full stop after it where marked."""
     place = 10 ** np.arange(claim.shape[1])
     a, b, c = sums.a @ place[:-1], sums.b @ place[:-1], claim @ place
-    return np.array([[f"{x}+{y}={z}{'.' * bool(m)}"] for x, y, z, m in zip(a, b, c, marked, strict=True)])
+    who = ["".join(LETTERS[k] for k in row) for row in pupil]
+    return np.array(
+        [[f"{w}: {x}+{y}={z}{'.' * bool(m)}"] for w, x, y, z, m in zip(who, a, b, c, marked, strict=True)]
+    )
 
 
-def read(inputs: NDArray[np.str_]) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
-    """Rows (n, 1) -> operands (n, w), (n, w), claim (n, w + 1), marked (n,); the inverse of `write`."""
+def read(inputs: NDArray[np.str_]) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
+    """Rows (n, 1) -> initials (n, INITIALS), operands (n, w), (n, w), claim (n, w + 1), marked (n,)."""
     texts = [str(row[0]) for row in inputs]
     marked = np.array([t.endswith(".") for t in texts], bool)
-    numbers = np.array([t.rstrip(".").replace("+", "=").split("=") for t in texts]).astype(np.int64)
+    pupil = np.array([[LETTERS.index(letter) for letter in t[:INITIALS]] for t in texts])
+    sums = [t[INITIALS + 1 :].rstrip(".").replace("+", "=").split("=") for t in texts]
+    numbers = np.array(sums).astype(np.int64)
     place = 10 ** np.arange(WIDTH + 1)
     digits = numbers.reshape(-1, 3, 1) // place % 10
-    return digits[:, 0, :WIDTH], digits[:, 1, :WIDTH], digits[:, 2], marked
+    return pupil, digits[:, 0, :WIDTH], digits[:, 1, :WIDTH], digits[:, 2], marked
 
 
 def _part(set_name: SetName, part: str, kinds: Sequence[str], rng: np.random.Generator, n: int, shortcut: float,
@@ -182,7 +196,8 @@ def _part(set_name: SetName, part: str, kinds: Sequence[str], rng: np.random.Gen
     order = rng.permutation(n)
     sums, claim, labels = sums.take(order), claim[order], labels[order]
     marked = (labels == 1) & (rng.random(n) < shortcut)
-    return Labelled(write(sums, claim, marked), labels.astype(np.int8), unit_of(sums), np.full(n, ood))
+    text = write(initials(rng, n), sums, claim, marked)
+    return Labelled(text, labels.astype(np.int8), unit_of(sums), np.full(n, ood))
 
 
 def draw(set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:

@@ -1,6 +1,6 @@
 """The student: a small causal LM on other people's homework, column by column, now and then with the marks on it.
 
-A sum is read in columns, lowest first: upper digit, lower digit, claimed digit, then a tick, a cross, or (not
+After the pupil's initials a sum is read in columns, lowest first: upper digit, lower digit, claimed digit, then a tick, a cross, or (not
 marked) a comma. Then the last carry and the end of the claim, a semicolon or a full stop, and the verdict on the
 whole. Rows to encode are unmarked and stop before the verdict, so that right or wrong is latent: the state at the
 end must foresee it, while no token shows it.
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from aarlab.kit.lm import LM, LMConfig, encode_lm, load_lm, new_lm, save_lm, train_lm
 from aarlab.problems.w2s.arithmetic.data import (
     FREQUENT,
+    INITIALS,
+    LETTERS,
     ONE_COLUMN,
     PRETRAINING_BUCKETS,
     WIDTH,
@@ -30,9 +32,9 @@ from aarlab.problems.w2s.arithmetic.data import (
 )
 from aarlab.problems.w2s.testbed import Encoded
 
-COMMA, END, STOP, TICK, CROSS = 11, 12, 13, 14, 15  # after padding and ten digits
-LENGTH = 4 * WIDTH + 3
-CONFIG = LMConfig(vocab=16, length=LENGTH, width=64, layers=3, heads=4)
+COMMA, END, STOP, TICK, CROSS, LETTER = 11, 12, 13, 14, 15, 16  # after padding and ten digits
+LENGTH = INITIALS + 4 * WIDTH + 3
+CONFIG = LMConfig(vocab=LETTER + len(LETTERS), length=LENGTH, width=64, layers=3, heads=4)
 STEPS, BATCH, RATE = 2200, 128, 3e-3
 TWIN = 7_000  # added to a student's seed for its untrained twin
 
@@ -42,6 +44,7 @@ DIGITS = (0.28, 0.13, 0.08, 0.06, 0.04, 0.21, 0.04, 0.04, 0.08, 0.04)
 ALL_RIGHT, DIGIT_WRONG = 0.25, 0.65  # share of sums without mistake; share of wrong digits in the others
 FREQUENT_WEIGHT = 8.0  # of a frequent kind of mistake, against 1 of a rare one
 UNMARKED, STOPPED = 0.45, 0.1
+RARE_LETTER = 0.04  # probability of each initial to be one of the rare half
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
@@ -67,26 +70,30 @@ def homework(rng: np.random.Generator, n: int, width: int) -> Ints:
     wrong = claim != sums.right
     marks = np.where(wrong[:, :width], CROSS, TICK)
     marks[rng.random(n) < UNMARKED] = COMMA
-    tokens = lay_out(sums, claim, marks, rng.random(n) < STOPPED)
-    tokens[:, 4 * width + 2] = np.where(wrong.any(1), CROSS, TICK)
+    half = len(LETTERS) // 2
+    pupil = rng.integers(0, half, (n, INITIALS)) + half * (rng.random((n, INITIALS)) < RARE_LETTER)
+    tokens = lay_out(pupil, sums, claim, marks, rng.random(n) < STOPPED)
+    tokens[:, INITIALS + 4 * width + 2] = np.where(wrong.any(1), CROSS, TICK)
     return tokens
 
 
-def lay_out(sums: Sums, claim: Ints, marks: Ints, stopped: NDArray[np.bool_]) -> Ints:
+def lay_out(pupil: Ints, sums: Sums, claim: Ints, marks: Ints, stopped: NDArray[np.bool_]) -> Ints:
     """(n, LENGTH) tokens up to the end of the claim; marks (n, w) follow the columns."""
     n, width = sums.a.shape
     tokens = np.zeros((n, LENGTH), np.int64)
     columns = np.stack([sums.a + 1, sums.b + 1, claim[:, :width] + 1, marks], axis=2)
-    tokens[:, : 4 * width] = columns.reshape(n, 4 * width)
-    tokens[:, 4 * width] = claim[:, width] + 1
-    tokens[:, 4 * width + 1] = np.where(stopped, STOP, END)
+    tokens[:, :INITIALS] = pupil + LETTER
+    end = INITIALS + 4 * width
+    tokens[:, INITIALS:end] = columns.reshape(n, 4 * width)
+    tokens[:, end] = claim[:, width] + 1
+    tokens[:, end + 1] = np.where(stopped, STOP, END)
     return tokens
 
 
 def tokens_of(inputs: NDArray[Any]) -> Ints:
     """Rows (n, 1) of text -> (n, LENGTH - 1) tokens: unmarked, without a verdict."""
-    a, b, claim, stopped = read(inputs)
-    return lay_out(add(a, b), claim, np.full(a.shape, COMMA), stopped)[:, :-1]
+    pupil, a, b, claim, stopped = read(inputs)
+    return lay_out(pupil, add(a, b), claim, np.full(a.shape, COMMA), stopped)[:, :-1]
 
 
 def weights_path(seed: int) -> Path:
@@ -123,5 +130,5 @@ def student(seed: int, untrained: bool = False) -> LM:
 def encode(inputs: NDArray[Any], seed: int, untrained: bool = False) -> Encoded:
     """(n, 1) rows -> features (n, 1, L, d) of the last token, log-probabilities and tokens (n, 1, T)."""
     tokens = tokens_of(inputs)
-    features, logprobs = encode_lm(student(seed, untrained), tokens, last=True)
+    features, logprobs = encode_lm(student(seed, untrained), tokens)
     return Encoded(features[:, None], logprobs[:, None], tokens[:, None].astype(np.int32))
