@@ -142,6 +142,9 @@ def verify(path: Path) -> tuple[int, str]:
                 if before != prev or digest != record_hash(prev, seq, at, kind, actor, payload):
                     raise DamagedLedger(f"{path}: record {seq} ({kind}) does not fit the chain")
                 prev = digest
+            said = c.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if said != "ok":
+                raise DamagedLedger(f"{path}: the file is damaged ({' '.join(said.split())}); restore it from a copy")
     except (sqlite3.DatabaseError, TypeError) as error:  # TypeError: a value of another type than was written
         raise DamagedLedger(f"{path}: after record {seq}: {error}") from error
     return seq, prev
