@@ -1,7 +1,7 @@
 """w2s/arithmetic: is the claimed result of a sum right? The student has read homework, right, wrong and marked."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class Arithmetic:
     generated = True
     n_teacher = 200
     n_pool = 2500
+    pool: Literal["mean", "last"] | None = "last"
     students = (0, 1, 2)
 
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
