@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from aarlab.kit.libraries import interpreter_paths, mounted_paths
 from aarlab.problems.w2s.prose import TESTBED, corpus, corrupt, data, leaks, student
@@ -94,7 +95,7 @@ def test_concepts_of_practice_and_sealed_sets_are_disjoint(practice: Draw, seale
         assert set(concept.kinds) <= set(data.KINDS)
     assert practice.concept == str(data.PRACTICE)
     assert sealed.concept in {str(c) for c in data.SEALED}
-    assert len({TESTBED.draw("select", rng(i)).concept for i in range(4)}) > 1
+    assert len({TESTBED.draw("select", rng(i)).concept for i in range(3)}) > 1
 
 
 def test_a_draw_depends_on_its_generator_alone(practice: Draw) -> None:
@@ -106,7 +107,8 @@ def test_a_draw_depends_on_its_generator_alone(practice: Draw) -> None:
 @pytest.mark.parametrize("kind", data.KINDS)
 def test_every_kind_changes_a_sentence_a_little(kind: str) -> None:
     words = corpus.tokens("the first of these values is added to the list, and it returns the number of items")
-    words = (*words, "when", "a", "method", "has", "failed", ".")
+    rare = data.words_known().content[""][600]
+    words = (*words, "when", "a", rare, "method", "has", "failed", ".")
     made = {data.KINDS[kind](words, data.words_known(), rng(i)) for i in range(20)} - {None}
     assert made and words not in made
     for bad in made:
@@ -175,7 +177,8 @@ def test_pretraining_is_seeded_and_writes_what_encode_reads(tmp_path: Path) -> N
     paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
     for path, seed in zip(paths, (5, 5, 6), strict=True):
         student.pretrain(seed, steps=2, path=path, sentences=text)
-    assert paths[0].read_bytes() == paths[1].read_bytes() != paths[2].read_bytes()
+    a, b, c = (load_file(path)["tokens.weight"] for path in paths)
+    assert (a == b).all() and (a != c).any()
     assert student.vocabulary_of(text)[len(student.SPECIAL) :] == [".", "a", "cat", "dog", "sees", "the"]
 
 
@@ -253,7 +256,7 @@ def independent_grep(sentences: list[str], paths: list[Path], largest: int = 4 <
 
 def test_no_sealed_sentence_is_in_the_mounts(sealed: Draw, tmp_path: Path) -> None:
     texts = sorted(set(originals(sealed.test)))
-    sample = [texts[i] for i in rng(3).choice(len(texts), 40, replace=False)]
+    sample = [texts[i] for i in rng(3).choice(len(texts), 25, replace=False)]
     planted, known = "sentences planted in a file of the mounts are found", sorted(leaks.leaked())
     (tmp_path / "planted.py").write_text("# Sentences planted in\n#   a file of the mounts are found.\n")
     files = [f for f in leaks.files_under(mounted_paths()) if f.suffix in (".py", ".pyi", ".h", ".md", ".so", ".txt")]
