@@ -43,7 +43,7 @@ def normal(text: str) -> str:
 
 
 def find(texts: Iterable[str], buffers: Iterable[bytes]) -> set[str]:
-    """Which of the texts occur in a stream of buffers, which are read as one. A text without two words is never found."""
+    """Which of the texts occur in a stream of buffers, read as one; a single word is never found."""
     wanted: dict[int, dict[int, list[tuple[bytes, str]]]] = defaultdict(lambda: defaultdict(list))
     for text in set(texts):
         words = normal(text).split()
