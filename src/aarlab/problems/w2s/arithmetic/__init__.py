@@ -30,7 +30,7 @@ class Arithmetic:
     question = "Is the claimed result of the sum right?"
     paired = False
     generated = True
-    n_teacher = 120
+    n_teacher = 100
     n_pool = 2500
     students = (0, 2)  # seed 1 had not learned to check sums after the same number of steps
 
