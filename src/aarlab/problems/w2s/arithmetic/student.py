@@ -1,9 +1,9 @@
 """The student: a small causal LM on other people's homework, column by column, now and then with the marks on it.
 
-After the pupil's initials a sum is read in columns, lowest first: upper digit, lower digit, claimed digit, then a tick, a cross, or (not
-marked) a comma. Then the last carry and the end of the claim, a semicolon or a full stop, and the verdict on the
-whole. Rows to encode are unmarked and stop before the verdict, so that right or wrong is latent: the state at the
-end must foresee it, while no token shows it.
+After the pupil's initials a sum is read in columns, lowest first: upper digit, lower digit, claimed digit, then a
+tick, a cross, or (not marked) a comma. Then the last carry and the end of the claim, a semicolon or a full stop, and
+the verdict on the whole. Rows to encode are unmarked and stop before the verdict, so that right or wrong is latent:
+the states must foresee ticks and verdict, while no token shows them.
 """
 
 from collections.abc import Callable
@@ -128,7 +128,7 @@ def student(seed: int, untrained: bool = False) -> LM:
 
 
 def encode(inputs: NDArray[Any], seed: int, untrained: bool = False) -> Encoded:
-    """(n, 1) rows -> features (n, 1, L, d) of the last token, log-probabilities and tokens (n, 1, T)."""
+    """(n, 1) rows -> features (n, 1, L, d), means over tokens, log-probabilities and tokens (n, 1, T)."""
     tokens = tokens_of(inputs)
     features, logprobs = encode_lm(student(seed, untrained), tokens)
     return Encoded(features[:, None], logprobs[:, None], tokens[:, None].astype(np.int32))
