@@ -21,7 +21,8 @@ def data(n=400, d=12, seed=0):
 
 
 def reference(x, y, w, ridge, intercept):
-    """scikit-learn on soft labels: every row twice, once per class, with the label's share of its weight."""
+    """scikit-learn on soft labels: every row twice, once per class, with the label's share of its
+    weight."""
     model = LogisticRegression(C=1 / (ridge * w.sum()), fit_intercept=intercept, tol=1e-10, max_iter=5000)
     model.fit(np.vstack([x, x]), np.r_[np.ones(len(x)), np.zeros(len(x))], np.r_[w * y, w * (1 - y)])
     return model

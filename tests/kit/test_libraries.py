@@ -28,3 +28,16 @@ def test_a_missing_library_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(libraries, "distribution", absent)
     with pytest.raises(libraries.LibraryMissing, match="pip install"):
         libraries.mounted_paths()
+
+
+def test_the_interpreter_itself_holds_prose() -> None:
+    paths = libraries.interpreter_paths()
+    assert all(path.exists() for path in paths)
+    held = b"".join(path.read_bytes() for path in paths)
+    assert b"Push item onto heap, maintaining the heap invariant." in held  # C twin of heapq.py
+    assert b"Given a list of pathnames, returns the longest common leading" in held  # frozen genericpath
+
+
+def test_setuptools_and_its_copy_of_distutils_are_left_out() -> None:
+    names = {path.name for path in libraries.mounted_paths()}
+    assert not names & {"setuptools", "_distutils_hack", "pkg_resources"}

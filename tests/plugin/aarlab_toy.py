@@ -21,6 +21,7 @@ class Toy:
     generated = False
     n_teacher = 60
     n_pool = 300
+    pool = None
     students = (0, 1, 2)
     n_test = 400
 

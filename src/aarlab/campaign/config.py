@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import IO, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aarlab.lab.service import Budget
 from aarlab.sandbox import box as walls
@@ -31,7 +31,7 @@ class Config(BaseModel):
     kind: Kind = "search"
     directions: Directions = "own"
     sampler: Sampler = "tpe"
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     experiments: int | None = Field(default=None, ge=1)
     submissions: int = Field(default=4, ge=1, le=99)
     seed: int = Field(default=0, ge=0, lt=2**20)
@@ -63,7 +63,7 @@ class Config(BaseModel):
             return cls(**tomllib.loads(path.read_text()))
         except FileNotFoundError as error:
             raise BadCampaign(f"{folder}: no campaign.toml there; is this a campaign's folder?") from error
-        except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        except (OSError, ValueError) as error:  # not TOML, not text, not a configuration
             raise BadCampaign(f"{path}: {str(error).splitlines()[0]}; restore it from a copy") from error
 
 

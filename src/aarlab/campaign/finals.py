@@ -44,6 +44,9 @@ def candidates(lab: Lab) -> list[Submission]:
 
 def read(lab: Lab, yard: Yardstick, set_name: str, submission: Submission) -> Reading | None:
     """Read a submission on `select` or `final`, and record the reading; None if it failed to run there."""
+    known = lab.state.readings.get((set_name, submission.id))
+    if known is not None and known["code"] != "ok":
+        return None  # it is read once, also when the campaign was killed after that
     scored = lab.sealed(submission, yard)
     if scored.outcomes is None:
         if (set_name, submission.id) not in lab.state.readings:

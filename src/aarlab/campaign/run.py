@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from aarlab.campaign import finals, team, workers
 from aarlab.campaign import view as views
 from aarlab.campaign.config import BadCampaign, Config, lock
 from aarlab.lab import vault as vaults
-from aarlab.lab.ledger import DamagedLedger, Ledger
+from aarlab.lab.execution import Halted
+from aarlab.lab.ledger import DamagedLedger, Ledger, verify
 from aarlab.lab.scoring import Yardstick
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
@@ -25,7 +26,7 @@ from aarlab.lab.vault import Vault
 from aarlab.problems import base
 from aarlab.report.html import write_html
 from aarlab.report.view import View
-from aarlab.sandbox.probe import Probe, probe
+from aarlab.sandbox.probe import probe
 
 TICK = 5.0
 GRACE = 5.0  # seconds that an experiment in flight may take when the time is over
@@ -47,23 +48,26 @@ class Moment:
 
 def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
     """Make a campaign's folder: configuration, vault, ledger. Raises BadCampaign if something is in the way."""
-    if folder.exists() and any(folder.iterdir()):
-        raise BadCampaign(f"{folder}: not empty; go on with `aarlab resume {folder}`, or name another folder by --dir")
-    problem = base.load(config.problem)
+    if folder.exists() and not folder.is_dir():
+        raise BadCampaign(f"{folder}: a file; name another folder by --dir")
     try:
+        if folder.exists() and any(folder.iterdir()):
+            campaign = (folder / "campaign.toml").exists()
+            advice = f"go on with `aarlab resume {folder}`, or name" if campaign else "name"
+            raise BadCampaign(f"{folder}: not empty; {advice} another folder by --dir")
+        problem = base.load(config.problem)
         for part in ("snapshots", "findings", "sandboxes", "logs"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         vault = vaults.create(folder / "vault", secret)
-        ledger = Ledger(folder / "lab.db", create=True)
+        with closing(Ledger(folder / "lab.db", create=True)) as ledger:
+            ledger.append(
+                "campaign_started", "lab", config=config.model_dump(), commitment=vault.commitment,
+                secret="random" if secret is None else "fixed", sandbox=config.sandbox,
+                isolated=config.sandbox != "none", researchers=config.researchers, lanes=team.lanes(config, problem),
+            )  # fmt: skip
+        config.write(folder / "campaign.toml")  # last: a folder with this file is whole
     except OSError as error:
         raise BadCampaign(f"{folder}: {error.strerror or error}; name a writable folder by --dir") from error
-    ledger.append(
-        "campaign_started", "lab", config=config.model_dump(), commitment=vault.commitment,
-        secret="random" if secret is None else "fixed", sandbox=config.sandbox, isolated=config.sandbox != "none",
-        researchers=config.researchers, lanes=team.lanes(config, problem),
-    )  # fmt: skip
-    ledger.close()
-    config.write(folder / "campaign.toml")  # last: a folder with this file is whole
 
 
 def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
@@ -73,9 +77,12 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
     """
     config = Config.read(folder)
     with lock(folder), ExitStack() as stack:
+        verify(folder / "lab.db")
         ledger, state, vault = open_records(folder)
         stack.callback(ledger.close)
         if state.summary is not None:
+            if not (folder / "report.html").exists():
+                write_report(folder)
             return state.summary
         began = time.monotonic()
         probed = probe(config.sandbox)
@@ -87,16 +94,15 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
             probed.startup_cpu_seconds,
         )  # fmt: skip
         stack.callback(lab.close)
-        stack.enter_context(_stoppable())
+        signals = stack.enter_context(_stoppable(lab))
         pool = stack.enter_context(workers.pool(config.slots))
-        stack.callback(lambda: pool.shutdown(wait=False, cancel_futures=True))
         watch(Moment("preparing the sealed sets", lab, config))
         yards = prepare(lab, config, pool, watch)
         prepared = time.monotonic() - began
         for finding in state.findings:
             lab.mirror(finding)
         if state.ended is None:
-            research(lab, config, probed, watch)
+            research(lab, config, signals, watch)
         researched = time.monotonic() - began - prepared
         results = finals.conclude(
             lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config))
@@ -117,11 +123,15 @@ def open_records(folder: Path) -> tuple[Ledger, State, Vault]:
     ledger = Ledger(folder / "lab.db")
     try:
         state = replay(ledger.events())
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedLedger(f"{folder / 'lab.db'}: a record cannot be read ({error}); restore it from a copy") from error
-    if not state.started:
-        raise DamagedLedger(f"{folder / 'lab.db'}: holds no campaign")
-    return ledger, state, vaults.open_vault(folder / "vault", state.started["commitment"])
+        if not state.started:
+            raise DamagedLedger(f"{folder / 'lab.db'}: holds no campaign")
+        return ledger, state, vaults.open_vault(folder / "vault", state.started["commitment"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        ledger.close()
+        raise DamagedLedger(f"{folder / 'lab.db'}: a record is unreadable ({error}); restore it from a copy") from error
+    except BaseException:
+        ledger.close()
+        raise
 
 
 def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str, Yardstick]:
@@ -143,7 +153,7 @@ def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str,
         for n in range(0, ahead, 5)
     ]
     yards = {s: job.result() for s, job in jobs.items()}
-    lab.set_search_yard(yards["search"])
+    lab.prepared(yards["search"], draws["practice"].result())
     lab.publish_baseline()
     for n, job in enumerate(early):
         job.result()
@@ -151,17 +161,21 @@ def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str,
     return yards
 
 
-def research(lab: Lab, config: Config, probed: Probe, watch: Watch) -> None:
-    """The researchers' time: start them, serve them, stop when the budget is used up or nobody is left."""
+def research(lab: Lab, config: Config, signals: "Signals", watch: Watch) -> None:
+    """The researchers' time: start them, serve them, stop when the budget is used up or nobody is left.
+
+    Raises Stopped, or what went wrong in a thread of the lab's own.
+    """
     names = config.names
     lab.begin(names)
-    server = threading.Thread(target=lab.run_rounds if lab.budget.rounds else lab.judge_as_they_come, daemon=True)
+    server = threading.Thread(target=_serve, args=(lab,), daemon=True)
     why = "everyone stopped"
-    with Server(lab, names) as door, team.Team(lab, config, door) as researchers:
+    with signals.held(), Server(lab, names) as door, team.Team(lab, config, door) as researchers:
         server.start()
-        ticked = 0.0
+        ticked = lab.elapsed
         try:
-            while researchers.running():
+            # Rounds end by themselves when nobody is left but those who were silent for too long.
+            while researchers.running() and server.is_alive() and not signals.asked:
                 if config.minutes is not None and lab.elapsed >= config.minutes * 60:
                     why = "time"
                     break
@@ -174,14 +188,33 @@ def research(lab: Lab, config: Config, probed: Probe, watch: Watch) -> None:
             lab.over.set()
             if why == "time":
                 lab.drain(GRACE)
+            lab.stop(at_once=bool(signals.asked))
             researchers.stop()
+            lab.drain(GRACE)  # what was ended has yet to return
             server.join()
-            lab.tick()
+            if lab.fault is None:
+                lab.tick()
     lab.halt_clock()
+    if lab.fault is not None:
+        raise lab.fault
+    if signals.asked:
+        raise Stopped(signals.asked)
     limit = config.experiments
     if limit is not None and len(lab.state.practices) >= limit:
         why = "experiments"
     lab.log("research_ended", why=why, elapsed=round(lab.elapsed, 3))
+
+
+def _serve(lab: Lab) -> None:
+    try:
+        if lab.budget.rounds:
+            lab.run_rounds()
+        else:
+            lab.judge_as_they_come()
+    except Halted:
+        pass
+    except BaseException as error:
+        lab.failed(error)
 
 
 def summarise(folder: Path, config: Config, state: State, results: dict[str, Any]) -> dict[str, Any]:
@@ -211,27 +244,48 @@ def open_view(folder: Path) -> View:
 def write_report(folder: Path) -> Path:
     """Write report.html and report.json; returns the path of the first."""
     view = open_view(folder)
+    if not view.summary:
+        raise BadCampaign(f"{folder}: not finished, so there is nothing to report; go on with `aarlab resume {folder}`")
     (folder / "report.json").write_text(json.dumps(view.summary, indent=1) + "\n")
     write_html(view, folder / "report.html")
     return folder / "report.html"
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turn INT and TERM into Stopped, raised in the main thread."""
+@dataclass
+class Signals:
+    """INT and TERM become Stopped, raised once in the main thread; while `held`, they are only taken note of."""
 
-    def stop(number: int, frame: object) -> None:
-        raise Stopped(signal.Signals(number).name)
+    lab: Lab
+    asked: str = ""
+    holding: bool = False
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except Stopped:
+    def hear(self, number: int, frame: object) -> None:
+        if self.asked:
+            return  # it is stopping
+        self.asked = signal.Signals(number).name
         sys.stderr.write("\nstopping; nothing is lost\n")
-        raise
+        if not self.holding:
+            self.lab.halted.set()  # a sealed run in flight is not waited for
+            raise Stopped(self.asked)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self.holding = True
+        try:
+            yield
+        finally:
+            self.holding = False
+
+
+@contextmanager
+def _stoppable(lab: Lab) -> Iterator[Signals]:
+    signals = Signals(lab)
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {s: signal.signal(s, signals.hear) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)

@@ -50,8 +50,12 @@ class Team:
         self.processes: dict[str, Running] = {}
 
     def __enter__(self) -> "Team":
-        for name in sorted(self.lab.active, key=lambda n: (len(n), n)):
-            self.processes[name] = self._start(name)
+        try:
+            for name in sorted(self.lab.active, key=lambda n: (len(n), n)):
+                self.processes[name] = self._start(name)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(

@@ -3,6 +3,7 @@
 Exit status: 0 done, 1 failed, 2 wrong usage or bad input, 3 money, tokens or quota ended it early.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from aarlab.report.summary import print_summary
 from aarlab.report.text import line
 from aarlab.sandbox.box import SandboxRefused
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 BAD_INPUT = (BadCampaign, BadMethod, DamagedLedger, DamagedVault, SandboxRefused, UnknownProblem)
 
 app = typer.Typer(
@@ -204,6 +206,12 @@ def main() -> None:
         sys.exit(1)
     except BAD_INPUT as error:
         print(f"aarlab: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"aarlab: {place}{error.strerror}; make room or give another folder, then resume", file=sys.stderr)
         sys.exit(2)
 
 

@@ -61,7 +61,8 @@ class Event:
 @dataclass(frozen=True)
 class Snapshot:
     """The campaign at one moment. t: seconds of research; budget: seconds (or experiments) in all, done: how
-    much of it is used; frontier: released `search` figures that were a new best, oldest first."""
+    much of it is used; frontier: released `search` figures that were a new best, oldest first;
+    comparator: its figure on `search`, where it is known already."""
 
     problem: str
     phase: str

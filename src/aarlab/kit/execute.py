@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
     except Refused as refusal:
         print(json.dumps({"code": refusal.code, "message": str(refusal)}), file=sys.stderr)
         return CODES[refusal.code]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         print(json.dumps({"code": "raised", "message": where(error, method)[:2000]}), file=sys.stderr)
         return CODES["raised"]
     print(json.dumps({"code": "ok", "seconds": seconds}), file=sys.stderr)

@@ -1,7 +1,7 @@
 """Full fine-tuning of the student on soft, weighted labels: every weight moves, not only a head.
 
-The student is the small language model of `kit/lm.py`; its weights (`student.safetensors`) and shape (`student.json`)
-lie in the task folder. The untrained twin has the same shape and random weights.
+The student is the small language model of `kit/lm.py`; its weights (`student.safetensors`) and shape
+(`student.json`) lie in the task folder. The untrained twin has the same shape and random weights.
 """
 
 import json
@@ -18,7 +18,8 @@ from aarlab.kit.task import Student, W2STask
 
 
 class Classifier(nn.Module):
-    """The student with a linear head on its pooled last layer; for paired rows on side 0's minus side 1's."""
+    """The student with a linear head on its pooled last layer; for paired rows on side 0's minus side
+    1's."""
 
     def __init__(self, body: LM, pool: str, paired: bool) -> None:
         super().__init__()
@@ -45,11 +46,13 @@ class Classifier(nn.Module):
 
 
 def load_student(student: Student, seed: int = 0) -> Classifier:
-    """The student, or its untrained twin with random weights from `seed`. Raises FileNotFoundError, saying what to do
-    instead, where the task folder holds no model; ValueError for an unknown way of pooling."""
+    """The student, or its untrained twin with random weights from `seed`. Raises FileNotFoundError,
+    saying what to do instead, where the task folder holds no model; ValueError for an unknown way of
+    pooling."""
     shape, weights = student.folder / "student.json", student.folder / "student.safetensors"
     if not shape.exists():
-        raise FileNotFoundError(f"{_name(shape)} is not there: this student has features only; train a head on them")
+        where = _name(shape)
+        raise FileNotFoundError(f"{where} is not there: this student has features only; train a head on them")
     meta = json.loads(shape.read_text())
     if meta["pool"] not in ("mean", "last"):
         raise ValueError(f"{_name(shape)}: pool is {meta['pool']!r}, expected 'mean' or 'last'")
@@ -77,9 +80,10 @@ def finetune(
 ) -> NDArray[np.float64]:
     """Fine-tune on the pool's labels y (n,) in [0, 1] with weights (n,); -> (m,) P(y = 1) on the test.
 
-    AdamW with a linear warm-up over a tenth of the steps and a linear decay to zero; batches of similar length, in
-    random order; a row's cross-entropy is multiplied by its weight over the mean weight. Randomness: task.seed.
-    Raises ValueError for labels or weights that do not match the pool, FileNotFoundError without a model.
+    AdamW with a linear warm-up over a tenth of the steps and a linear decay to zero; batches of similar
+    length, in random order; a row's cross-entropy is multiplied by its weight over the mean weight.
+    Randomness: task.seed. Raises ValueError for labels or weights that do not match the pool,
+    FileNotFoundError without a model.
     """
     torch.set_num_threads(threads)
     tokens = task.student.tokens("pool")
@@ -127,7 +131,8 @@ def _check(y: ArrayLike, weight: ArrayLike | None, n: int) -> tuple[NDArray[np.f
 def _batches(
     rows: NDArray[np.int64], longest: NDArray[np.int64], batch: int, rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:
-    """Shuffle, sort by length within stretches of 16 batches, cut, shuffle the batches: little padding, much chance."""
+    """Shuffle, sort by length within stretches of 16 batches, cut, shuffle the batches: little padding,
+    much chance."""
     shuffled = rng.permutation(rows)
     out = []
     for i in range(0, len(rows), 16 * batch):

@@ -4,10 +4,10 @@ The loss of column b, with row weights w scaled to sum to 1, is
 
     sum_i w_i CE(y_i, s(x_i . v + c)) + ridge / 2 |v|^2,      s the logistic function,
 
-so `ridge` means the same whatever the number of rows (scikit-learn's C is 1 / (ridge * sum of weights)). It is
-minimised by a truncated Newton method: conjugate gradients on the Hessian, preconditioned by its diagonal at
-p = 1/2 (Komarek & Moore 2005). Columns share every product with x, so ten fits cost about as much as three.
-numpy alone: importing scipy would cost more than a fit.
+so `ridge` means the same whatever the number of rows (scikit-learn's C is 1 / (ridge * sum of weights)).
+It is minimised by a truncated Newton method: conjugate gradients on the Hessian, preconditioned by its
+diagonal at p = 1/2 (Komarek & Moore 2005). Columns share every product with x, so ten fits cost
+far less than ten times one. numpy alone: importing scipy would cost more than a fit.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,8 @@ def logit(p: ArrayLike, clip: float = 1e-3) -> Floats:
 
 @dataclass(frozen=True)
 class Head:
-    """B linear heads. weights: (d, B); bias: (B,), zeros for paired rows (so that swapping the sides gives 1 - P)."""
+    """B linear heads. weights: (d, B); bias: (B,), zeros for paired rows (so that swapping the sides
+    gives 1 - P)."""
 
     weights: Floats
     bias: Floats
@@ -68,10 +69,11 @@ def fit(
     tol: float = 1e-3,
     steps: int = 25,
 ) -> Head:
-    """Fit B heads. x: (n, d); y: (n,) or (n, B) in [0, 1]; weight: (n,) or (n, B), at least 0, or None for ones.
+    """Fit B heads. x: (n, d); y: (n,) or (n, B) in [0, 1]; weight: (n,) or (n, B), at least 0, or None
+    for ones.
 
-    `start` warm-starts; `tol` is the gradient's norm relative to its norm at zero weights. Raises ValueError for
-    shapes that do not fit, ridge <= 0, negative weights, or a column without any weight.
+    `start` warm-starts; `tol` is the gradient's norm relative to its norm at zero weights. Raises
+    ValueError for shapes that do not fit, ridge <= 0, negative weights, or a column without any weight.
     """
     if ridge <= 0:
         raise ValueError(f"ridge must be above 0, not {ridge}")
@@ -144,7 +146,8 @@ def _gradient(x: Floats, r: Floats, v: Floats, lam: np.float32, intercept: bool)
 def _newton_direction(
     x: Floats, h: Floats, g: Floats, gc: Floats, scale: Floats, lam: np.float32, intercept: bool, tol: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Solve H s = -g by preconditioned conjugate gradients; returns s (d, B), its bias part (B,) and x s (n, B)."""
+    """Solve H s = -g by preconditioned conjugate gradients; returns s (d, B), its bias part (B,) and x s
+    (n, B)."""
     s, sc, zs = np.zeros_like(g), np.zeros_like(gc), np.zeros((len(x), g.shape[1]), np.float32)
     r, rc = -g, -gc
     scale_c = np.float32(4)
@@ -171,7 +174,8 @@ def _newton_direction(
 def out_of_fold(
     x: Floats, y: ArrayLike, weight: ArrayLike | None, *, ridge: float, intercept: bool, folds: int, seed: int
 ) -> Floats:
-    """(n,) logits of every row from a head that did not see it (Stone 1974). All folds are fitted at once."""
+    """(n,) logits of every row from a head that did not see it (Stone 1974). All folds are fitted at
+    once."""
     n = len(x)
     if not 2 <= folds <= n:
         raise ValueError(f"folds must be between 2 and the number of rows, not {folds}")
@@ -183,6 +187,7 @@ def out_of_fold(
 
 
 def balance(head: Head, x: Floats, share: float = 0.5) -> Head:
-    """Shift each bias so that the given share of the rows x (n, d) is on the side of y = 1 (a label-shift prior)."""
+    """Shift each bias so that the given share of the rows x (n, d) is on the side of y = 1 (a label-shift
+    prior)."""
     z = head.logits(x)
     return Head(head.weights, (head.bias - np.quantile(z, 1 - share, axis=0)).astype(np.float32))

@@ -1,8 +1,9 @@
 """From a task to two plain matrices: what the student knows about the pool and about the test.
 
-Every step is fitted on the pool without labels and does not depend on the basis of the features, because every
-instance comes in a basis of its own: a layer is divided by one number, then principal axes are taken. For paired
-rows a representation is side 0 minus side 1 and is never centred, so that exchanging the sides flips its sign.
+Every step is fitted on the pool without labels and does not depend on the basis of the features, because
+every instance comes in a basis of its own: a layer is divided by one number, then principal axes are
+taken. For paired rows a representation is side 0 minus side 1 and is never centred, so that exchanging
+the sides flips its sign.
 """
 
 from functools import lru_cache
@@ -29,11 +30,11 @@ def represent(
 ) -> tuple[Floats, Floats]:
     """-> pool (n, D), test (m, D), scaled on the pool.
 
-    layers: "all", "last", "first", "lower" or "upper" (half), or numbers; `pca` keeps that many principal axes of
-    the features, `whiten` in [0, 1] divides an axis by its spread to that power (1: full whitening); with
-    `logprobs`, summaries of token log-probabilities come first, each with spread `logprob_scale`; a student
-    without log-probabilities gives none. The arrays are shared within the process and read-only.
-    Raises ValueError for an unknown layer, or if nothing at all is asked for.
+    layers: "all", "last", "first", "lower" or "upper" (half), or numbers; `pca` keeps that many principal
+    axes of the features, `whiten` in [0, 1] divides an axis by its spread to that power (1: full
+    whitening); with `logprobs`, summaries of token log-probabilities come first, each with spread
+    `logprob_scale`; a student without log-probabilities gives none. The arrays are shared within the
+    process and read-only. Raises ValueError for an unknown layer, or if nothing at all is asked for.
     """
     return _represent(task.student, task.paired, layers, logprobs, pca, float(whiten), float(logprob_scale))
 
@@ -74,7 +75,8 @@ def _contrast(a: Floats, paired: bool) -> Floats:
 
 @lru_cache(maxsize=8)
 def _axes(student: Student, paired: bool, layers: Layers) -> tuple[Floats, Floats, Floats]:
-    """Scaled layers rotated to the principal axes of the pool: (n, D), (m, D), spread of each axis (D,), falling."""
+    """Scaled layers rotated to the principal axes of the pool: (n, D), (m, D), spread of each axis (D,),
+    falling."""
     pools, tests = [], []
     for layer in chosen(layers, student.layers):
         pool, test = (_contrast(features(student, part, layer), paired) for part in ("pool", "test"))
@@ -117,7 +119,8 @@ def chosen(layers: Layers, count: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4)
 def summaries(student: Student, part: Part) -> Floats:
-    """(n, S, 7) of the token log-probabilities of a side: SUMMARIES, in that order; 0 for a row without tokens.
+    """(n, S, 7) of the token log-probabilities of a side: SUMMARIES, in that order; 0 for a row without
+    tokens.
 
     Raises ValueError for a student without log-probabilities.
     """
@@ -140,7 +143,8 @@ def summaries(student: Student, part: Part) -> Floats:
 
 @lru_cache(maxsize=4)
 def sides(student: Student, layers: Layers, pca: int) -> Floats:
-    """(n, 2, k) of the pool's paired rows: each side centred by its own mean (Burns et al. 2022), k common axes.
+    """(n, 2, k) of the pool's paired rows: each side centred by its own mean (Burns et al. 2022), k
+    common axes.
 
     Raises ValueError for rows that are not paired.
     """

@@ -136,7 +136,7 @@ def holm(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
     """Which hypotheses Holm's step-down procedure (1979) rejects at the family-wise level."""
     rejected = [False] * len(p_values)
     for rank, i in enumerate(np.argsort(p_values)):
-        if p_values[i] > level / (len(p_values) - rank):
+        if not p_values[i] <= level / (len(p_values) - rank):  # NaN rejects nothing
             break
         rejected[int(i)] = True
     return rejected

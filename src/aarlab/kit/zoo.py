@@ -1,8 +1,10 @@
-"""The zoo: every method that composes the kit's blocks, as a flat set of choices that a search can climb in.
+"""The zoo: every method that composes the kit's blocks, as a flat set of choices that a search can climb
+in.
 
-A `Config` names a representation, up to two relabellers, an optional filter, a trainer and an ensemble; `run` runs
-it, `source` writes it as a readable method.py that gives exactly the same predictions, `suggest` draws one from
-anything with Optuna's `suggest_categorical`, `suggest_float` and `suggest_int` (optuna itself is not imported here).
+A `Config` names a representation, up to two relabellers, an optional filter, a trainer and an ensemble;
+`run` runs it, `source` writes it as a readable method.py that gives exactly the same predictions,
+`suggest` draws one from anything with Optuna's `suggest_categorical`, `suggest_float` and `suggest_int`
+(optuna itself is not imported here).
 """
 
 import hashlib
@@ -42,9 +44,10 @@ REPRESENTATION = ("layers", "logprobs", "pca", "whiten", "logprob_scale")
 
 @dataclass(frozen=True)
 class Config:
-    """Choices by name. Plain names: `layers`, `logprobs`, `pca`, `whiten`, `logprob_scale` (see `represent`), `first`,
-    `label` (relabellers, "none" to skip), `filter`, `train`, `members` (bootstrap; 1: none), `balance`. Dotted names
-    are a stage's parameters: `label.k`, `train.ridge`. What is left out takes the block's default.
+    """Choices by name. Plain names: `layers`, `logprobs`, `pca`, `whiten`, `logprob_scale` (see
+    `represent`), `first`, `label` (relabellers, "none" to skip), `filter`, `train`, `members` (bootstrap;
+    1: none), `balance`. Dotted names are a stage's parameters: `label.k`, `train.ridge`. What is left out
+    takes the block's default.
 
     Raises ValueError for a choice that means nothing.
     """
@@ -107,7 +110,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def family(config: Config) -> str:
-    """The family of a configuration: that of its most particular block (relabellers first, then loss, then filter)."""
+    """The family of a configuration: that of its most particular block (relabellers first, then loss,
+    then filter)."""
     c = config.choices
     if c.get("train") == "zero_shot":
         return "unsupervised elicitation"
@@ -287,7 +291,8 @@ def what(config: Config) -> str:
 
 
 def card(config: Config, why: str, forecast: tuple[float, float, float]) -> str:
-    """The text of card.toml. forecast: effect on gap recovered against the best known, and its 90% interval's ends.
+    """The text of card.toml. forecast: effect on gap recovered against the best known, and its 90%
+    interval's ends.
 
     Raises ValueError unless low <= effect <= high.
     """
@@ -412,8 +417,8 @@ MEMBERS = (1, 1, 5, 10)
 def suggest(trial: Trial, family: str | None = None, *, paired: bool = True, logprobs: bool = True) -> Config:
     """A configuration of the space; with `family`, one that holds a block of that family.
 
-    Names of a restricted choice carry the family, so that one study may mix families. Raises ValueError for an
-    unknown family. Only what is `applicable` to such rows is offered.
+    Names of a restricted choice carry the family, so that one study may mix families. Raises ValueError
+    for an unknown family. Only what is `applicable` to such rows is offered.
     """
     if family is not None and family not in FAMILIES:
         raise ValueError(f"no family {family!r}; known: {', '.join(FAMILIES)}")

@@ -1,6 +1,7 @@
 """Run a method on instances inside a fresh sandbox, and read back nothing but numbers."""
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,11 @@ _BY_STATUS = {status: code for code, status in CODES.items()}
 
 PRACTICE_SECONDS = 60.0
 SEALED_SECONDS = 60.0
+MAX_MESSAGE = 4000
+
+
+class Halted(Exception):
+    """The lab itself ended the run; nothing is known of the method."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +48,31 @@ def limits(wall: float, output_bytes: int) -> Limits:
     )  # fmt: skip
 
 
-def execute(problem: Problem, method: Path, instances: Sequence[Instance], kind: Kind, wall: float) -> Run:
+def execute(
+    problem: Problem, method: Path, instances: Sequence[Instance], kind: Kind, wall: float,
+    halt: threading.Event | None = None,
+) -> Run:  # fmt: skip
     """Run the method folder on the instances, one after another in one fresh sandbox of the kind given.
 
     The buffer that comes back is checked for length, finite values and bounds here, whatever the sandbox says of it.
+    Raises Halted if `halt` was set before the run had ended.
     """
+    if halt is not None and halt.is_set():
+        raise Halted
     rows = [problem.output(i).shape[0] for i in instances]
     inside = {"/method": method, **{f"/task/{i}": instance.task for i, instance in enumerate(instances)}}
     box = Box(kind=kind, read_only=inside)
     argv = [box.python, "-m", "aarlab.kit.execute", box.path("/method")]
     argv += [box.path(f"/task/{i}") for i in range(len(instances))]
-    done = run(box, argv, limits(wall, 8 * sum(rows)))
+    done = run(box, argv, limits(wall, 8 * sum(rows)), stop=halt)
     code: str = done.code
+    if code == "stopped":
+        raise Halted
     said = _last_json(done.stderr_tail)
     if code == "crashed" and done.rc in _BY_STATUS:
         code = _BY_STATUS[done.rc]
-    message = str(said.get("message", "")) or _explain(code, wall)
+    message = said.get("message")
+    message = message[:MAX_MESSAGE] if isinstance(message, str) and message else _explain(code, wall)
     outputs: list[NDArray[np.float64]] = []
     if code == "ok":
         try:

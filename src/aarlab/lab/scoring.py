@@ -3,6 +3,7 @@
 References (floor, ceiling, baselines) are the lab's own trusted code and run outside sandboxes, once, cached.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def yardstick(problem: Problem, vault: Vault, set_name: str, draw: int = 0) -> Y
 
 def run_sealed(
     problem: Problem, vault: Vault, method: Path, label: str, instances: Sequence[Instance], kind: Kind,
-    each: Callable[[Callable[[], Scored]], Scored], pool: ThreadPoolExecutor,
+    each: Callable[[Callable[[], Scored]], Scored], pool: ThreadPoolExecutor, halt: threading.Event | None = None,
 ) -> Scored:  # fmt: skip
     """Run a snapshot on sealed instances, each in a fresh sandbox of its own; `each` wraps one run in a slot.
 
@@ -64,7 +65,7 @@ def run_sealed(
         output = vault.output(label, instance.key)
         cpu, runs = 0.0, 0
         if output is None:
-            done = execute(problem, method, [instance], kind, SEALED_SECONDS)
+            done = execute(problem, method, [instance], kind, SEALED_SECONDS, halt)
             cpu, runs = done.cpu_seconds, 1
             if done.code != "ok":
                 vault.keep_failure(label, instance.key, done.code, done.text)

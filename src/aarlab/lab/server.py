@@ -1,5 +1,6 @@
 """The door: one Unix socket a researcher, so that who speaks follows from the socket and not from what is said."""
 
+import contextlib
 import json
 import shutil
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from aarlab.lab.forum import BadFinding
+from aarlab.lab.ledger import DamagedLedger
 from aarlab.lab.service import Lab, Refusal
 from aarlab.lab.snapshots import BadMethod
 
@@ -43,6 +45,8 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for door in self._sockets.values():
+            with contextlib.suppress(OSError):
+                door.shutdown(socket.SHUT_RDWR)  # closing alone would leave a thread in accept for ever
             door.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -81,6 +85,9 @@ class Server:
             return self.lab.answer(name, request)
         except (Refusal, BadMethod, BadFinding) as error:
             return {"error": str(error), "over": getattr(error, "over", False)}
+        except DamagedLedger as error:  # nothing can be recorded any more
+            self.lab.failed(error)
+            return {"error": "the lab cannot go on", "over": True}
         except Exception as error:  # the lab's own fault: on record, and no detail to the researcher
             self.lab.log("lab_error", name, error=f"{type(error).__name__}: {error}"[:500])
             return {"error": "the lab could not serve this request; it is on record"}

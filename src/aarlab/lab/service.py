@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from aarlab.kit.stats import Outcomes, join
 from aarlab.lab import forum, snapshots
-from aarlab.lab.execution import PRACTICE_SECONDS, execute
+from aarlab.lab.execution import PRACTICE_SECONDS, Halted, execute
 from aarlab.lab.ledger import Ledger
 from aarlab.lab.release import Release, ladder, rounded
 from aarlab.lab.scoring import Scored, Yardstick, run_sealed, yardstick
@@ -60,7 +60,7 @@ class Request:
     snapshot: str
     seeds: list[int]
     done: threading.Event = field(default_factory=threading.Event)
-    answer: dict[str, Any] | None = None
+    answer: dict[str, Any] | None = None  # none when done: the research was over
 
 
 class Lab:
@@ -72,7 +72,10 @@ class Lab:
     ) -> None:  # fmt: skip
         self.folder, self.problem, self.ledger, self.vault = folder, problem, ledger, vault
         self.state, self.budget, self.sandbox, self.slots, self.start_cpu = state, budget, sandbox, slots, start_cpu
-        self.over = threading.Event()
+        self.over = threading.Event()  # no more requests are served
+        self.practice_over = threading.Event()  # practice in flight is ended
+        self.halted = threading.Event()  # sealed runs too: the campaign is being stopped
+        self.fault: BaseException | None = None  # of a thread of the lab's own; whoever conducts the campaign raises it
         self.busy = 0
         self.active: set[str] = set()
         self.doing: dict[str, str] = {}
@@ -85,6 +88,7 @@ class Lab:
         self._running = 0  # experiments begun and not yet journalled
         self._yards: dict[int, Yardstick] = {}
         self._references: dict[int, References] = {}
+        self._starts: dict[int, Outcomes] = {}
         self._began: float | None = None
         self._base = state.elapsed
         self._cpu = {"lab": 0.0, "sandboxes": 0.0, "starts": 0.0}
@@ -134,11 +138,30 @@ class Lab:
 
     def in_slot(self, work: Callable[[], T]) -> T:
         with self._slot:
-            self.busy += 1
+            with self._lock:
+                self.busy += 1
             try:
                 return work()
             finally:
-                self.busy -= 1
+                with self._lock:
+                    self.busy -= 1
+
+    def failed(self, error: BaseException) -> None:
+        """A thread of the lab's own cannot go on: the research ends, and nobody is left waiting."""
+        with self._turn:
+            self.fault = self.fault or error
+            self.stop(at_once=True)
+
+    def stop(self, *, at_once: bool) -> None:
+        """No more is served, practice in flight is ended; `at_once`: sealed runs too, because the campaign stops."""
+        with self._turn:
+            self.over.set()
+            self.practice_over.set()
+            if at_once:
+                self.halted.set()
+            for request in self._at_barrier.values():
+                request.done.set()
+            self._turn.notify_all()
 
     # -- verbs
 
@@ -163,10 +186,7 @@ class Lab:
             case "fetch":
                 return self.fetch(researcher, str(request.get("snapshot")))
             case "give-up":
-                why = str(request.get("why"))[: forum.MAX_TEXT]
-                forum.check("insight", "", why, "")
-                self.log("gave_up", researcher, why=why, elapsed=self.elapsed)
-                return {"noted": True}
+                return self.give_up(researcher, str(request.get("why"))[: forum.MAX_TEXT])
             case verb:
                 raise Refusal(f"no verb {str(verb)[:40]!r}")
 
@@ -184,7 +204,8 @@ class Lab:
             raise Refusal(f"seeds: a list of 1 to {MAX_SEEDS} numbers")
         if not all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in seeds):
             raise Refusal("seeds: whole numbers from 0 to 2147483647")
-        snapshot = snapshots.store(self.folder / "snapshots", files)
+        if len(set(seeds)) < len(seeds):
+            raise Refusal("seeds: the same instance twice says no more than once")
         with self._turn:
             if researcher in self._practising:
                 raise Refusal("one practice run at a time")
@@ -192,19 +213,29 @@ class Lab:
             self._practising.add(researcher)
             self.doing[researcher] = "waiting"
         try:
+            snapshot = snapshots.store(self.folder / "snapshots", files)
             if self.budget.rounds:
                 return self._wait_for_round(Request(researcher, snapshot, seeds))
-            with self._lock:
-                self._running += 1
-            return self.in_slot(lambda: self._journal(researcher, snapshot, seeds, self._experiment(snapshot, seeds)))
+            return self._practise_now(researcher, snapshot, seeds)
+        except Halted:
+            raise _over() from None
         finally:
             with self._turn:
                 self._practising.discard(researcher)
                 self.doing[researcher] = "thinking"
 
+    def _practise_now(self, researcher: str, snapshot: str, seeds: list[int]) -> dict[str, Any]:
+        with self._lock:
+            self._running += 1
+        try:
+            return self.in_slot(lambda: self._journal(researcher, snapshot, seeds, self._experiment(snapshot, seeds)))
+        finally:
+            with self._lock:
+                self._running -= 1
+
     def submit(self, researcher: str, files: Any) -> dict[str, Any]:
         snapshots.validate(files)
-        snapshot = snapshots.store(self.folder / "snapshots", files)
+        snapshot = snapshots.identify(files)
         with self._turn:
             for s in self.state.submissions.values():
                 if (s.researcher, s.snapshot) == (researcher, snapshot):
@@ -213,6 +244,7 @@ class Lab:
             if self._submissions_left(researcher) <= 0:
                 raise Refusal("your submissions are used up; share what you have found")
             name, family = describe(files)
+            snapshots.store(self.folder / "snapshots", files)
             # Numbered by researcher, not by arrival, so that rounds repeat: r3's second submission is 302.
             mine = sum(s.researcher == researcher for s in self.state.submissions.values())
             number = 100 * (list(self.state.started["lanes"]).index(researcher) + 1) + mine + 1
@@ -237,7 +269,9 @@ class Lab:
                 raise forum.BadFinding("a result points at a submission of yours")
             if files is not None:
                 snapshots.validate(files)
-                snapshot = snapshots.store(self.folder / "snapshots", files)
+                if snapshot not in (None, snapshots.identify(files)):
+                    raise forum.BadFinding("the files are not those of the submission; share one or the other")
+                snapshot = snapshots.identify(files)
             post = {
                 "kind": kind, "title": title, "text": text, "family": family, "submission": number,
                 "snapshot": snapshot,
@@ -248,11 +282,23 @@ class Lab:
                 return {"shared": True, "again": True}  # said before: a repeated request doubles nothing
             if len(mine) >= forum.MAX_FINDINGS:
                 raise Refusal(f"at most {forum.MAX_FINDINGS} findings a researcher")
+            if files is not None:
+                snapshots.store(self.folder / "snapshots", files)
             if self.budget.rounds and not self.over.is_set():
                 self.log("finding_queued", researcher, **post)
             else:
                 self._publish(researcher, post)
         return {"shared": True}
+
+    def give_up(self, researcher: str, why: str) -> dict[str, Any]:
+        """Recorded once; no round waits for the researcher any more."""
+        forum.check("insight", "", why, "")
+        with self._turn:
+            if researcher not in self.state.gave_up:
+                self.log("gave_up", researcher, why=why, elapsed=round(self.elapsed, 3))
+            self.active.discard(researcher)
+            self._turn.notify_all()
+        return {"noted": True}
 
     def findings(self, since: Any) -> dict[str, Any]:
         after = since if isinstance(since, int) else 0
@@ -281,8 +327,9 @@ class Lab:
         """Run one practice experiment; returns what the journal and the researcher are told."""
         instances = [self.problem.practice(s) for s in seeds]
         done = execute(
-            self.problem, self.folder / "snapshots" / snapshot, instances, self.sandbox, PRACTICE_SECONDS
-        )
+            self.problem, self.folder / "snapshots" / snapshot, instances, self.sandbox, PRACTICE_SECONDS,
+            self.practice_over,
+        )  # fmt: skip
         self.spent(done.cpu_seconds)
         answer: dict[str, Any] = {
             "code": done.code, "message": done.message if done.code != "ok" else "", "claim": None,
@@ -306,18 +353,16 @@ class Lab:
 
     def _journal(self, researcher: str, snapshot: str, seeds: list[int], answer: dict[str, Any]) -> dict[str, Any]:
         name, family = describe(snapshots.load(self.folder / "snapshots", snapshot))
-        with self._lock:
-            self._running = max(0, self._running - 1)
-            self.log(
-                "practice", researcher, snapshot=snapshot, name=name, family=family, seeds=seeds,
-                elapsed=round(self.elapsed, 3), hours=self.hours, code=answer["code"], claim=answer["claim"],
-                cpu_seconds=answer["cpu_seconds"],
-            )  # fmt: skip
+        self.log(
+            "practice", researcher, snapshot=snapshot, name=name, family=family, seeds=seeds,
+            elapsed=round(self.elapsed, 3), hours=self.hours, code=answer["code"], claim=answer["claim"],
+            cpu_seconds=answer["cpu_seconds"],
+        )  # fmt: skip
         return {**answer, "snapshot": snapshot}
 
     def _check_open(self) -> None:
         if self.over.is_set():
-            raise Refusal("the research time of this campaign is over", over=True)
+            raise _over()
         limit = self.budget.experiments
         if limit is not None and len(self.state.practices) >= limit:
             raise Refusal("the experiments of this campaign are used up", over=True)
@@ -326,11 +371,12 @@ class Lab:
 
     def _wait_for_round(self, request: Request) -> dict[str, Any]:
         with self._turn:
+            self._check_open()
             self._at_barrier[request.researcher] = request
             self._turn.notify_all()
         request.done.wait()
         if request.answer is None:
-            raise Refusal("the research time of this campaign is over", over=True)
+            raise _over()
         return request.answer
 
     def left(self, researcher: str) -> None:
@@ -341,32 +387,43 @@ class Lab:
             self._turn.notify_all()
 
     def run_rounds(self) -> None:
-        """Serve rounds until the experiments are used up, nobody is left, or `over` is set."""
-        while True:
-            with self._turn:
-                deadline = time.monotonic() + ROUND_SECONDS
-                while not self.over.is_set() and self.active - set(self._at_barrier):
-                    if not self._turn.wait(min(1.0, max(0.0, deadline - time.monotonic()))):
-                        late = self.active - set(self._at_barrier) if time.monotonic() > deadline else set()
-                        for name in sorted(late):
-                            self.log("left_out", name, why=f"silent for {ROUND_SECONDS:g} s in a round")
-                            self.active.discard(name)
-                batch = [self._at_barrier.pop(r) for r in sorted(self._at_barrier, key=lambda r: (len(r), r))]
-                done = self.over.is_set() or not batch
-                self._settle()
-            if not done:
-                self._judge_waiting()
-                room = (self.budget.experiments or 0) - len(self.state.practices)
-                served = batch[: max(room, 0)]
-                for r in served:
-                    self.doing[r.researcher] = "practising"
-                jobs = [self._pool.submit(self.in_slot, _later(self._experiment, r)) for r in served]
-                for request, job in zip(served, jobs, strict=True):
-                    request.answer = self._journal(request.researcher, request.snapshot, request.seeds, job.result())
-            for request in batch:
-                request.done.set()
-            if done:
-                return
+        """Serve rounds until nobody is left (of those who were not silent for too long), or `over` is set."""
+        while not self.over.is_set():
+            batch = self._gather()
+            if not batch or self.over.is_set():
+                break
+            try:
+                self._serve_round(batch)
+            finally:
+                for request in batch:
+                    request.done.set()
+        with self._turn:
+            self._settle()
+
+    def _gather(self) -> list[Request]:
+        """Wait until every active researcher has a request; post what was found. Requests in researcher order."""
+        with self._turn:
+            deadline = time.monotonic() + ROUND_SECONDS
+            while not self.over.is_set() and (silent := self.active - set(self._at_barrier)):
+                if time.monotonic() >= deadline:
+                    for name in sorted(silent):
+                        self.log("left_out", name, why=f"silent for {ROUND_SECONDS:g} s in a round")
+                        self.active.discard(name)
+                self._turn.wait(min(1.0, max(0.01, deadline - time.monotonic())))
+            if self.over.is_set():
+                return []
+            self._settle()
+            return [self._at_barrier.pop(r) for r in sorted(self._at_barrier, key=lambda r: (len(r), r))]
+
+    def _serve_round(self, batch: Sequence[Request]) -> None:
+        self._judge_waiting()
+        room = (self.budget.experiments or 0) - len(self.state.practices)
+        served = batch[: max(room, 0)]
+        for r in served:
+            self.doing[r.researcher] = "practising"
+        jobs = [self._pool.submit(self.in_slot, _later(self._experiment, r)) for r in served]
+        for request, job in zip(served, jobs, strict=True):
+            request.answer = self._journal(request.researcher, request.snapshot, request.seeds, job.result())
 
     def _settle(self) -> None:
         """Post the queued findings, in researcher order."""
@@ -389,22 +446,26 @@ class Lab:
         """Judge submissions one after another until `over` is set (asynchronous campaigns)."""
         while not self.over.is_set():
             with self._turn:
-                waiting = bool(self.state.waiting) or self._turn.wait(0.5) and bool(self.state.waiting)
+                waiting = bool(self.state.waiting) or (self._turn.wait(0.5) and bool(self.state.waiting))
             if waiting:
                 self._judge(min(self.state.waiting, key=lambda s: s.id))
 
     def _judge_waiting(self) -> None:
         for submission in self.state.waiting:
-            self._judge(submission)
+            if not self.over.is_set():
+                self._judge(submission)
 
     def finish_judging(self) -> None:
         """Post and judge what is still waiting when research ends."""
         with self._turn:
             self._settle()
-        self._judge_waiting()
+        for submission in self.state.waiting:
+            self._judge(submission)
 
-    def set_search_yard(self, yard: Yardstick) -> None:
-        self._yards[0] = yard
+    def prepared(self, search: Yardstick, practice: Mapping[int, References]) -> None:
+        """Take over what workers have computed before the clock starts."""
+        self._yards[0] = search
+        self._references.update(practice)
 
     def drain(self, seconds: float) -> None:
         """Wait for the experiments in flight, but no longer than this."""
@@ -428,15 +489,23 @@ class Lab:
             self.log("baseline_published", name=name, published=value, search=score.asdict())
 
     def _start_outcomes(self, yard: Yardstick) -> Outcomes:
+        """The starting baseline on a yardstick; kept for the set that does not change."""
+        draw = next((d for d, y in self._yards.items() if y is yard), -1)
+        if draw in self._starts:
+            return self._starts[draw]
         name = self.problem.baselines[0]
-        return join([self.problem.references(i, [name]).baselines[name] for i in yard.instances])
+        outcomes = join([self.problem.references(i, [name]).baselines[name] for i in yard.instances])
+        if draw == 0:
+            self._starts[0] = outcomes
+        return outcomes
 
     def sealed(self, submission: Submission, yard: Yardstick) -> Scored:
         """Run a submission on the instances of a yardstick, in slots; what is in the vault is not run again."""
         method = self.folder / "snapshots" / submission.snapshot
         scored = run_sealed(
-            self.problem, self.vault, method, str(submission.id), yard.instances, self.sandbox, self.in_slot, self._pool
-        )
+            self.problem, self.vault, method, str(submission.id), yard.instances, self.sandbox, self.in_slot,
+            self._pool, self.halted,
+        )  # fmt: skip
         self.spent(scored.cpu_seconds, scored.runs)
         return scored
 
@@ -450,6 +519,8 @@ class Lab:
             best = self.sealed(holder, yard).outcomes if holder else self._start_outcomes(yard)
             score = yard.score(self.problem, scored.outcomes)
             release = ladder(scored.outcomes, score, best if best is not None else self._start_outcomes(yard))
+            if holder and best is None and (release.published or 0.0) <= (self.state.published or 0.0):
+                release = Release(False, None, release.z)  # the holder failed to run; what it reached still stands
         self.log(
             "judged", id=submission.id, status="scored" if scored.code == "ok" else scored.code, draw=draw,
             improved=release.improved, released=release.published, z=round(release.z, 4),
@@ -474,6 +545,10 @@ def describe(files: Mapping[str, str]) -> tuple[str, str]:
     """Name and family from the card: claimed, cut to size, never trusted."""
     card = tomllib.loads(files["card.toml"])
     return str(card.get("name", "unnamed"))[:80], str(card.get("family", "other"))[:60]
+
+
+def _over() -> Refusal:
+    return Refusal("the research time of this campaign is over", over=True)
 
 
 def _later(work: Callable[[str, Sequence[int]], T], request: Request) -> Callable[[], T]:

@@ -2,8 +2,10 @@
 
 import ast
 import hashlib
+import io
 import json
 import re
+import tokenize
 import tomllib
 from collections.abc import Mapping
 from itertools import accumulate
@@ -51,16 +53,19 @@ def validate(files: Mapping[str, str]) -> None:
         elif name.endswith(".toml"):
             try:
                 tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
+            except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
                 raise BadMethod(f"{name}: {error}") from error
 
 
 def _validate_code(name: str, text: str) -> None:
     try:
+        encoding = tokenize.detect_encoding(io.BytesIO(text.encode()).readline)[0]
         tree = ast.parse(text, filename=name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         raise BadMethod(f"{name}:{line}: {getattr(error, 'msg', None) or type(error).__name__}") from error
+    if encoding != "utf-8":  # Python would decode the file anew, and run other code than is looked at here
+        raise BadMethod(f"{name}:1: declares the encoding {encoding}; a method is UTF-8")
     starts = list(accumulate((len(line) for line in text.encode().splitlines(keepends=True)), initial=0))
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes | int):
@@ -110,7 +115,10 @@ def load(folder: Path, name: str) -> dict[str, str]:
     """The files of a snapshot. Raises BadMethod if it is not there, or no longer what its name says."""
     if not re.fullmatch(r"[0-9a-f]{16}", name) or not (folder / name).is_dir():
         raise BadMethod(f"no snapshot {name[:40]!r}")
-    files = {p.name: p.read_bytes().decode() for p in sorted((folder / name).iterdir())}
+    try:
+        files = {p.name: p.read_bytes().decode() for p in sorted((folder / name).iterdir())}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadMethod(f"snapshot {name} cannot be read: {error}") from error
     if identify(files) != name:
         raise BadMethod(f"snapshot {name} was changed after it was stored")
     return files

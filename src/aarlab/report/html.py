@@ -30,8 +30,11 @@ SHOWN = 64_000  # characters of one text or program: the size limit of a method
 def write_html(view: View, path: Path) -> None:
     """Write the report to `path`, whole or not at all (a reader never sees half a page)."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(page(view).encode())
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(page(view).encode())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def page(view: View) -> str:
@@ -139,7 +142,8 @@ def references(view: View) -> Html:
         "What it is measured against",
         "Every method is placed between what the weak teacher reaches (0) and what the student reaches when "
         "trained on true labels (1), on the sealed set final, which nobody climbed on. The comparator is the "
-        "best method of the zoo after a random search with this campaign's own experiment budget, chosen on select.",
+        "best method of the zoo after a random search with this campaign's own experiment budget, chosen on "
+        "select.",
         chart(
             "forest",
             "Baselines, comparator and finalists with 95% intervals; the same figures are in the table",
@@ -303,8 +307,8 @@ def forum(view: View) -> Html:
     posts = sorted(view.findings, key=lambda f: f.t)
     return section(
         "Findings",
-        f"All {words.plural(len(posts), 'post')} of the forum in the order of posting, in the researchers' own "
-        "words. Figures named as claims come from practice; the lab vouches for released figures only.",
+        f"All {words.plural(len(posts), 'post')} of the forum in the order of posting, in the researchers' "
+        "own words. Figures named as claims come from practice; the lab vouches for released figures only.",
         el(
             "input",
             id="filter",

@@ -7,18 +7,18 @@ from what runs (Boucher & Anderson 2023, "Trojan Source"), so they are shown by 
 
 import re
 import unicodedata
+from functools import cache
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 _CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_PLAIN = re.compile(r"[\n\t -~]*")  # nothing to clean: the common case, and findings can be long
-_MARKS = re.compile(
-    r"([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3})"
-    r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
-)
+_UNUSUAL = re.compile(r"[^\n\t -~]")  # few in most texts, and findings can be long
+_MARK = r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_MARKS = re.compile(f"({_MARK}{{3}}){_MARK}+")
 
 
+@cache
 def _visible(character: str) -> str:
-    if character in "\n\t" or unicodedata.category(character) not in _CATEGORIES:
+    if unicodedata.category(character) not in _CATEGORIES:
         return character
     if "\ud800" <= character <= "\udfff":
         return REPLACED  # a lone surrogate cannot be written as UTF-8
@@ -30,11 +30,8 @@ def clean(text: str) -> str:
 
     Newline and tab stay; carriage returns before a newline go; runs of combining marks are cut after three.
     """
-    text = str(text)
-    if _PLAIN.fullmatch(text):
-        return text
-    text = text.replace("\r\n", "\n")
-    return _MARKS.sub(r"\1", "".join(map(_visible, text)))
+    text = str(text).replace("\r\n", "\n")
+    return _MARKS.sub(r"\1", _UNUSUAL.sub(lambda m: _visible(m[0]), text))
 
 
 def line(text: str, width: int = 80) -> str:

@@ -115,11 +115,14 @@ def why_none(view: View) -> str:
     passed = [f for f in view.finalists if f.passed]
     if not passed:
         best = max(view.finalists, key=lambda f: f.select.mean if f.select.mean is not None else -1e9)
-        many = len(view.finalists)
-        start = "the one finalist did not pass" if many == 1 else f"none of {many} finalists passed"
+        if len(view.finalists) == 1:
+            return (
+                f"the one finalist, {named(best.method)}, recovered {figure(best.select)} on select and did not "
+                "pass, so final was not read"
+            )
         return (
-            f"{start} select (Holm-corrected); the best there, {named(best.method)}, "
-            f"recovered {figure(best.select)}, and final was not read"
+            f"none of {len(view.finalists)} finalists passed select (Holm-corrected); the best there, "
+            f"{named(best.method)}, recovered {figure(best.select)}, and final was not read"
         )
     return f"{plural(len(passed), 'finalist')} passed select, but none has a defined score on final"
 
@@ -178,8 +181,8 @@ def caveats(view: View) -> list[str]:
         if final.seeds:
             rows = f" of {final.n:,} test rows each" if final.n else ""
             found.append(
-                f"Square brackets are 95% intervals, here over {plural(final.seeds, 'sealed instance')}{rows}, "
-                "in one campaign on one testbed."
+                f"Square brackets are 95% intervals, here over {plural(final.seeds, 'sealed instance')}"
+                f"{rows}, in one campaign on one testbed."
             )
         if ood.mean is not None:
             found.append(f"On the out-of-distribution part of final it recovers {figure(ood)}.")

@@ -70,6 +70,8 @@ def main() -> int:
     lab = Client()
     hello = lab.hello()
     workspace = Path(sys.argv[1] if len(sys.argv) > 1 else "/workspace")
+    for stale in workspace.glob("study.log.lock*"):
+        stale.unlink()  # left by a process that was killed; the workspace has one owner
     journal = str(workspace / "study.log")
     storage = JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal)))
     seed = int(hello["seed"])
@@ -113,7 +115,7 @@ def listen(me: Researcher) -> None:
             try:
                 params = json.loads(finding["text"].rpartition("\nparameters: ")[2])
                 me.study.enqueue_trial(anywhere(params), user_attrs=WIDE, skip_if_exists=True)
-            except (ValueError, AttributeError):
+            except Exception:
                 continue  # another researcher's text is whatever it is
 
 
@@ -139,7 +141,11 @@ def experiment(me: Researcher) -> None:
     wide = trial.user_attrs.get("wide") or trial.number % 3 == 2
     family = None if wide else me.hello["family"]
     traits = me.hello["traits"]
-    config = zoo.suggest(trial, family, paired=traits["paired"], logprobs=traits["logprobs"])
+    try:
+        config = zoo.suggest(trial, family, paired=traits["paired"], logprobs=traits["logprobs"])
+    except Exception:  # parameters that another researcher shared need not mean anything
+        me.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return
     files = write(config, forecast(me), f"a try in the direction: {me.hello['hint']}")
     answer = me.lab.practice(files, me.explore)
     values = recovered(answer)

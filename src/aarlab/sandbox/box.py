@@ -40,11 +40,10 @@ class SandboxRefused(RuntimeError):
 class Limits:
     """What one run may use. MB are 2**20 bytes.
 
-    memory_mb: of the whole tree where the machine has writable cgroups, else of every process, with the tree's
-    sum watched; cpu_seconds: user and system, of the whole tree; processes: processes and threads together;
-    file_mb: one file; output_bytes: standard output (more ends the run); workspace_mb, workspace_files: all
-    writable mounts together; tmp_mb: the private /tmp.
-    """
+    memory_mb: of the whole tree where the machine has writable cgroups, else of every process, with the
+    tree's sum watched; cpu_seconds: user and system, of the whole tree; processes: processes and threads
+    together; file_mb: one file; output_bytes: standard output (more ends the run); workspace_mb,
+    workspace_files: all writable mounts together; tmp_mb: the private /tmp."""
 
     memory_mb: int = 2048
     cpu_seconds: float = 120.0
@@ -61,10 +60,10 @@ class Limits:
 class Box:
     """Which walls, what is mounted (path inside -> path outside), and variables added to ENVIRONMENT.
 
-    With kind "bwrap" the process sees `mounts.base()`, these mounts and nothing else. Kind "none" has no walls:
-    the process sees the whole machine, and whoever uses it must stamp the result NOT ISOLATED. Paths outside are
-    the lab's own: a link in them is followed. Whatever is mounted can be read inside whatever its permissions.
-    """
+    With kind "bwrap" the process sees `mounts.base()`, these mounts and nothing else. Kind "none" has no
+    walls: the process sees the whole machine, and whoever uses it must stamp the result NOT ISOLATED.
+    Paths outside are the lab's own: a link in them is followed. Whatever is mounted can be read inside
+    whatever its permissions."""
 
     kind: Kind = "bwrap"
     read_only: Mapping[str, Path] = field(default_factory=dict)
@@ -87,8 +86,8 @@ class Box:
         raise ValueError(f"{outside} is not mounted in this sandbox: add it to read_only or writable")
 
     def path(self, inside: str) -> str:
-        """How argv and env must name what is mounted at `inside`: by that path, or with kind "none" by the path
-        outside. What is written with it holds for both kinds."""
+        """How argv and env must name what is mounted at `inside`: by that path, or with kind "none" by
+        the path outside. What is written with it holds for both kinds."""
         if self.kind == "none":
             for name, path in {**self.read_only, **self.writable}.items():
                 if Path(inside).is_relative_to(name):
@@ -99,7 +98,8 @@ class Box:
 @dataclass(frozen=True)
 class Finished:
     """How a run ended. rc: exit status, negative or 128 + n after signal n; stdout: at most output_bytes;
-    stderr_tail: its last 64 kB; cpu_seconds: user and system of the whole tree, start-up of the walls included."""
+    stderr_tail: its last 64 kB; cpu_seconds: user and system of the whole tree, start-up of the walls
+    included."""
 
     code: Code
     rc: int

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from aarlab.sandbox import mounts
+from aarlab.sandbox import mounts, seccomp
 from aarlab.sandbox.box import ENVIRONMENT, Box, Limits, SandboxRefused
 
 UID = 65534
@@ -15,22 +15,31 @@ WALLS = (
 HOME = "/tmp"
 WITHOUT = "`make run SANDBOX=none` goes without walls"
 MISSING = f"bubblewrap is not installed: `apt install bubblewrap`; or {WITHOUT}"
+# What only root may read of the kernel: for the same reason a sandbox that root starts could.
+KERNEL_FILES = ("kpagecount", "kpageflags", "kpagecgroup", "iomem", "slabinfo", "vmallocinfo", "keys")
 RESERVED = ("/python", "/proc", "/dev", "/sys", "/lib", "/lib64", "/usr", "/tmp")
 
 
-def command(box: Box, argv: Sequence[str], limits: Limits, status_fd: int, block_fd: int) -> list[str]:
+def command(
+    box: Box, argv: Sequence[str], limits: Limits, status_fd: int, block_fd: int, filter_fd: int
+) -> list[str]:
     """argv of bwrap for a box. It reports the pid of its first process on `status_fd`, then waits until
     `block_fd` can be read, so that limits are in force before the first instruction.
 
-    Raises SandboxRefused if bubblewrap is missing, ValueError for a mount that would hide the base or that does
-    not exist.
-    """
+    Raises SandboxRefused if bubblewrap is missing, ValueError for a mount that would hide the base or
+    that does not exist."""
     program = shutil.which("bwrap")
     if program is None:
         raise SandboxRefused(MISSING)
     base = mounts.base()
     line = [program, *WALLS, *base.flags()]
-    line += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    line += ["--proc", "/proc"]
+    for name in KERNEL_FILES:
+        if (Path("/proc") / name).exists():
+            line += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+    # The kernel lets root's uid write /proc/sys without any capability, and a sandbox that root starts has
+    # that uid outside its namespace: core_pattern alone would be a way out.
+    line += ["--remount-ro", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     line += ["--size", str(limits.tmp_mb * 2**20), "--perms", "1777", "--tmpfs", "/tmp"]
     for flag, mapping in (("--ro-bind", box.read_only), ("--bind", box.writable)):
         for inside, outside in sorted(mapping.items()):
@@ -41,6 +50,8 @@ def command(box: Box, argv: Sequence[str], limits: Limits, status_fd: int, block
     line += ["--chdir", box.cwd or next(iter(box.writable), HOME)]
     for name, value in {**ENVIRONMENT, **places(HOME), **box.env}.items():
         line += ["--setenv", name, value]
+    if seccomp.program():
+        line += ["--seccomp", str(filter_fd)]
     return [*line, "--json-status-fd", str(status_fd), "--block-fd", str(block_fd), "--", *argv]
 
 
@@ -77,8 +88,8 @@ def why(stderr: str) -> str:
         advice = "user namespaces are off: `sudo sysctl -w user.max_user_namespaces=10000`; or " + advice
     elif "ermitted" in message or "ermission" in message:
         advice = (
-            "if this is a container, start it with `--security-opt seccomp=unconfined` (Docker) so that it may "
-            "make namespaces; or " + advice
+            "if this is a container, start it with `--security-opt seccomp=unconfined` (Docker) so that it "
+            "may make namespaces; or " + advice
         )
     return f"the sandbox could not start ({message}): {advice}"
 

@@ -1,8 +1,8 @@
-"""Control groups where this process may make them, versions 1 and 2: memory, processes and CPU of a whole tree.
+"""Control groups where this process may make them, versions 1 and 2: memory, processes and CPU of a whole
+tree.
 
-Where it may not (most containers, most plain logins), `create` returns None and the limits of single processes
-(setrlimit) with the watch in process.py are the floor.
-"""
+Where it may not (most containers, most plain logins), `create` returns None and the limits of single
+processes (setrlimit) with the watch in process.py are the floor."""
 
 import contextlib
 import itertools
@@ -91,7 +91,8 @@ def _make(root: Path, own: str, name: str) -> Path | None:
 
 
 def _make_unified(own: str, name: str) -> Path | None:
-    """A sibling of this process's own group: version 2 allows no controllers in a group that holds processes."""
+    """A sibling of this process's own group: version 2 allows no controllers in a group that holds
+    processes."""
     parent = (ROOT / own.lstrip("/")).parent
     folder = parent / name
     try:

@@ -69,7 +69,8 @@ def cache_folder() -> Path:
 
 @cache
 def base() -> Base:
-    """The base for this interpreter and these libraries: from the cache, or built now (once, some 15 seconds).
+    """The base for this interpreter and these libraries: from the cache, or built now (once, some 15
+    seconds).
 
     Building is atomic: two processes may build at once, and one wins. A base is rebuilt when the interpreter,
     a library of the kit, a shared library of the system or this code has changed.

@@ -17,6 +17,8 @@ from aarlab.sandbox.process import run
 
 LIMITS = Limits(memory_mb=512, cpu_seconds=20, wall_seconds=60, processes=8)
 REPEATS = 3
+# Kernel settings through which a process with root's uid outside could act on the whole machine.
+SETTINGS = ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sysrq-trigger", "/proc/mtrr"]
 
 # Runs inside; tells what it could do as one JSON object. What must not be there is named in argv.
 ESCAPE = r"""
@@ -38,6 +40,12 @@ def connects(port):
         return False
 with open("/proc/self/status") as file:
     status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+def opens(path):
+    try:
+        open(path, "r+b").close()
+        return True
+    except OSError:
+        return False
 print(json.dumps({
     "connects": connects(asked["port"]),
     "interfaces": sorted(name for _, name in socket.if_nameindex()),
@@ -47,6 +55,7 @@ print(json.dumps({
     "no_new_privileges": status["NoNewPrivs"].strip() == "1",
     "new_user_namespace": ctypes.CDLL(None).unshare(0x10000000) == 0,
     "writes": [folder for folder in asked["folders"] if writes(folder)],
+    "opens": [path for path in asked["settings"] if opens(path)],
     "writes_tmp": writes("/tmp"),
     "sees": [path for path in asked["hidden"] if os.path.lexists(path)],
 }))
@@ -55,8 +64,9 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Probe:
-    """A sandbox that was tried. startup_*: median cost of starting an empty one and ending it, walls included;
-    cgroups: whether limits hold for whole trees in the kernel (if not: per process, with a watch)."""
+    """A sandbox that was tried. startup_*: median cost of starting an empty one and ending it, walls
+    included; cgroups: whether limits hold for whole trees in the kernel (if not: per process, with a
+    watch)."""
 
     kind: Kind
     isolated: bool
@@ -66,26 +76,34 @@ class Probe:
 
 
 def probe(kind: Kind) -> Probe:
-    """Start sandboxes of this kind, try to get out, measure. Raises SandboxRefused with what to do about it: when
-    none can be started, or when one lets something through that it must not."""
+    """Start sandboxes of this kind, try to get out, measure. Raises SandboxRefused with what to do about
+    it: when none can be started, or when one lets something through that it must not."""
     if kind == "bwrap":
         if platform.system() != "Linux":
             raise SandboxRefused(f"sandboxes need Linux, this is {platform.system()}: {bwrap.WITHOUT}")
         if holes := leaks(_escape()):
-            raise SandboxRefused(f"the sandbox has holes ({'; '.join(holes)}): upgrade bubblewrap and the kernel")
+            raise SandboxRefused(
+                f"the sandbox has holes ({'; '.join(holes)}): upgrade bubblewrap and the kernel"
+            )
+    cpu, wall = startup(kind)
+    group = cgroup.create(2**30, 10)
+    if group:
+        group.close()
+    return Probe(kind, kind == "bwrap", group is not None, cpu, wall)
+
+
+def startup(kind: Kind, code: str = "pass") -> tuple[float, float]:
+    """CPU and wall seconds, medians of 3, of starting a sandbox, running a line of Python and ending it."""
     cpu, wall = [], []
     for _ in range(REPEATS):
         began = time.monotonic()
         box = Box(kind)
-        finished = run(box, [box.python, "-c", "pass"], LIMITS)
+        finished = run(box, [box.python, "-c", code], LIMITS)
         if finished.code != "ok":
-            raise SandboxRefused(f"an empty sandbox ended with {finished.code!r}: {_text(finished.stderr_tail)}")
+            raise SandboxRefused(f"a sandbox ended with {finished.code!r}: {_text(finished.stderr_tail)}")
         wall.append(time.monotonic() - began)
         cpu.append(finished.cpu_seconds)
-    group = cgroup.create(2**30, 10)
-    if group:
-        group.close()
-    return Probe(kind, kind == "bwrap", group is not None, statistics.median(cpu), statistics.median(wall))
+    return statistics.median(cpu), statistics.median(wall)
 
 
 def leaks(report: Mapping[str, Any]) -> list[str]:
@@ -99,8 +117,8 @@ def leaks(report: Mapping[str, Any]) -> list[str]:
         found.append(f"its uid is {report['uid']}")
     if report["capabilities"] or not report["no_new_privileges"] or report["new_user_namespace"]:
         found.append("it has or can get capabilities")
-    if report["writes"]:
-        found.append("it writes to " + ", ".join(report["writes"]))
+    if report["writes"] or report["opens"]:
+        found.append("it writes to " + ", ".join(report["writes"] + report["opens"]))
     if not report["writes_tmp"]:
         found.append("it has no /tmp")
     if report["sees"]:
@@ -109,13 +127,27 @@ def leaks(report: Mapping[str, Any]) -> list[str]:
 
 
 def _escape() -> dict[str, Any]:
-    hidden = [Path.home(), mounts.PACKAGE, mounts.cache_folder(), "/etc/passwd", "/root", "/home", "/var", "/bin"]
+    hidden = [
+        Path.home(),
+        mounts.PACKAGE,
+        mounts.cache_folder(),
+        "/etc/passwd",
+        "/root",
+        "/home",
+        "/var",
+        "/bin",
+    ]
     hidden += [f"{mounts.SITE}/aarlab/{room}" for room in ("problems", "lab", "sandbox", "cli")]
     hidden += [f"{mounts.SITE}/sklearn/datasets/data/digits.csv.gz", f"/proc/{os.getpid()}"]
     folders = ["/", "/python", mounts.SITE, "/lib", "/dev", "/dev/shm", "/proc", "/sys"]
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        asked = {"port": port, "folders": folders, "hidden": [str(path) for path in hidden]}
+        asked = {
+            "port": port,
+            "folders": folders,
+            "settings": SETTINGS,
+            "hidden": [str(path) for path in hidden],
+        }
         finished = run(Box("bwrap"), [mounts.PYTHON, "-I", "-c", ESCAPE, json.dumps(asked)], LIMITS)
     if finished.code != "ok":
         raise SandboxRefused(f"the probe ended with {finished.code!r}: {_text(finished.stderr_tail)}")

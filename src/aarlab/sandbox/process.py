@@ -4,13 +4,14 @@ Two layers hold every limit: what the kernel enforces (setrlimit on every proces
 lets us make them) and a watch from outside, which ends the whole tree. Limits are in force before the first
 instruction.
 
-A sandbox dies with the thread that started it (`--die-with-parent` is PR_SET_PDEATHSIG, which fires when the
-*thread* that forked ends, not the process). So `run` starts and waits in one thread, and `start` gives every
-long-lived process a thread of its own that lives exactly as long. If this process is killed, all sandboxes die.
+A sandbox dies with the thread that started it (`--die-with-parent` is PR_SET_PDEATHSIG, which fires when
+the *thread* that forked ends, not the process). So `run` starts and waits in one thread, and `start`
+gives every long-lived process a thread of its own that lives exactly as long. If this process is killed,
+all sandboxes die; what runs without walls (kind "none") does not.
 
-The first process in a sandbox outlives bwrap's outer process by a moment, unreaped. To get its CPU time, and to
-know that nothing is left when `run` returns, this process declares itself a subreaper once (PR_SET_CHILD_SUBREAPER).
-Side effect: orphans of other children of this process come to it, not to init.
+The first process in a sandbox outlives bwrap's outer process by a moment, unreaped. To get its CPU time, and
+to know that nothing is left when `run` returns, this process declares itself a subreaper once
+(PR_SET_CHILD_SUBREAPER). Side effect: orphans of other children of this process come to it, not to init.
 """
 
 import contextlib
@@ -32,12 +33,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from aarlab.sandbox import bwrap, cgroup, mounts, watch
+from aarlab.sandbox import bwrap, cgroup, mounts, seccomp, watch
 from aarlab.sandbox.box import ENVIRONMENT, Box, Code, Finished, Limits, SandboxRefused
 from aarlab.sandbox.streams import Streams
 
 MB = 2**20
 LOOK = 0.2  # seconds between looks at a run; its end is noticed at once
+LOOK_WITHOUT_GROUP = 0.05  # the watch is then all that stops a fork bomb of root, whom RLIMIT_NPROC spares
 LOOK_AT_FOLDERS = 0.5
 SETUP_SECONDS = 30.0
 ADDRESS_SPACE_MB = 1024  # address space beyond memory: torch maps 0.6 GB on import and touches a third of it
@@ -71,30 +73,45 @@ class _Control:
 
 @dataclass
 class _Child:
-    """A started process: the one we wait for, and in a sandbox its first process inside (as seen from outside)."""
+    """A started process: the one we wait for, and in a sandbox its first process inside (as seen from
+    outside)."""
 
     process: "subprocess.Popen[bytes]"
     first: int | None
+    handle: int | None  # a pidfd of `first`: its number may be given to another process once it is dead
     status: IO[bytes] | None
     group: cgroup.Cgroup | None
+    crowded: bool = False  # it was seen at its limit of processes
 
     @property
     def top(self) -> int:
         return self.first or self.process.pid
 
+    @property
+    def watched_by_kernel(self) -> bool:
+        return self.group is not None and self.group.folders.keys() >= {"memory", "pids"}
+
+    def hurry(self) -> None:
+        """Dying takes processor time, which a fork bomb does not share willingly. Root may cut in."""
+        if self.first is not None:
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(self.first, os.SCHED_FIFO, os.sched_param(1))
+
     def kill(self) -> None:
-        """End the whole tree: the death of its first process ends a PID namespace."""
+        """End the whole tree: the death of its first process ends a PID namespace. Harmless if dead."""
         with contextlib.suppress(OSError):
-            if self.first is None:
+            if self.handle is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
             else:
-                os.kill(self.first, signal.SIGKILL)
+                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
 
 
-def run(box: Box, argv: Sequence[str], limits: Limits, stdin: bytes | None = None) -> Finished:
-    """Run to the end and return how it ended. `stdin` None: empty. Raises SandboxRefused if there are no walls
-    to be had, ValueError for bad mounts."""
-    return _supervise(box, argv, limits, stdin, None, _Control())
+def run(
+    box: Box, argv: Sequence[str], limits: Limits, stdin: bytes | None = None, stop: threading.Event | None = None
+) -> Finished:
+    """Run to the end and return how it ended. `stdin` None: empty; `stop`: ends it (code "stopped") once set.
+    Raises SandboxRefused if there are no walls to be had, ValueError for bad mounts."""
+    return _supervise(box, argv, limits, stdin, None, _Control(stop) if stop else _Control())
 
 
 class Running:
@@ -144,8 +161,8 @@ class Running:
 
 
 def start(box: Box, argv: Sequence[str], limits: Limits, log: Path | None = None) -> Running:
-    """Start a long-lived process. With `log`, standard output and error are appended to that file, output_bytes
-    of them at most, the rest is dropped, and Finished.stdout is empty. Raises as `run`."""
+    """Start a long-lived process. With `log`, standard output and error are appended to that file,
+    output_bytes of them at most, the rest is dropped, and Finished.stdout is empty. Raises as `run`."""
     return Running(box, argv, limits, log)
 
 
@@ -182,23 +199,22 @@ def _supervise(
             rc, reaped_cpu = _reap(child)
         wall = time.monotonic() - began
         streams.close()
-        # bwrap reports an exit code only of a program that it could start: its own last words are about walls.
+        # bwrap reports an exit code only of what it could start; else its last words say what it lacks.
         started = child.status is None or b'"exit-code"' in child.status.read()
-        if cause is None and not started and streams.tail.startswith(b"bwrap:"):
+        last_words = streams.tail.startswith(b"bwrap:") and b"bwrap: execvp" not in streams.tail
+        if cause is None and not started and last_words:
             raise SandboxRefused(bwrap.why(streams.tail.decode(errors="replace")))
         group_cpu = child.group.cpu_seconds() if child.group else None
         cpu = max(reaped_cpu, group_cpu or 0.0, control.cpu_seconds)
         code = cause or ("output" if streams.over else _code(rc, cpu, limits, streams.tail, child.group))
-        if code in ("time", "cpu") and child.group and child.group.refused_process():
+        if code in ("time", "cpu") and (child.crowded or (child.group and child.group.refused_process())):
             code = "processes"  # a fork bomb spins at its limit until the clock runs out
         if code in ("ok", "crashed") and _too_big(folders, limits):
             code = "workspace"  # it wrote faster than we looked
         return Finished(code, rc, bytes(streams.out), streams.tail, wall, cpu)
 
 
-def _spawn(
-    box: Box, argv: Sequence[str], limits: Limits, feed: bool, stack: contextlib.ExitStack
-) -> _Child:
+def _spawn(box: Box, argv: Sequence[str], limits: Limits, feed: bool, stack: contextlib.ExitStack) -> _Child:
     """Start it, limits in force. What must be undone when the run is over is left on the stack."""
     pipes: dict[str, Any] = {
         "stdin": subprocess.PIPE if feed else subprocess.DEVNULL,
@@ -212,16 +228,19 @@ def _spawn(
     _become_subreaper()
     status, status_fd = os.pipe()
     block_fd, release = os.pipe()
+    filter_fd = os.memfd_create("seccomp")
     try:
-        line = bwrap.command(box, argv, limits, status_fd, block_fd)
-        process = subprocess.Popen(line, pass_fds=(status_fd, block_fd), env={}, **pipes)
+        os.write(filter_fd, seccomp.program())
+        os.lseek(filter_fd, 0, os.SEEK_SET)
+        line = bwrap.command(box, argv, limits, status_fd, block_fd, filter_fd)
+        process = subprocess.Popen(line, pass_fds=(status_fd, block_fd, filter_fd), env={}, **pipes)
     except BaseException:
         os.close(status)
         os.close(release)
         raise
     finally:
-        os.close(status_fd)
-        os.close(block_fd)
+        for fd in (status_fd, block_fd, filter_fd):
+            os.close(fd)
     reader = stack.enter_context(os.fdopen(status, "rb"))
     with os.fdopen(release, "wb", buffering=0) as gate:
         first = _first_process(reader)
@@ -229,6 +248,8 @@ def _spawn(
             process.kill()
             _, stderr = process.communicate()
             raise SandboxRefused(bwrap.why(stderr.decode(errors="replace")))
+        handle = os.pidfd_open(first)
+        stack.callback(os.close, handle)
         group = _grouped(first, limits, stack)
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it is gone, and bwrap will say why
             for name, value in rlimits(limits, processes=True).items():
@@ -237,7 +258,7 @@ def _spawn(
                 soft, most = (v if hard < 0 else min(v, hard) for v in value)
                 resource.prlimit(first, number, (soft, most))
         gate.write(b"x")
-    return _Child(process, first, reader, group)
+    return _Child(process, first, handle, reader, group)
 
 
 def _spawn_bare(
@@ -250,7 +271,7 @@ def _spawn_bare(
     line = [sys.executable, "-I", "-S", "-c", LAUNCH, settings, *argv]
     cwd = box.path(box.cwd or next(iter(box.writable), home))
     process = subprocess.Popen(line, env={**env, **box.env}, cwd=cwd, **pipes)
-    return _Child(process, None, None, _grouped(process.pid, limits, stack))
+    return _Child(process, None, None, None, _grouped(process.pid, limits, stack))
 
 
 def _grouped(pid: int, limits: Limits, stack: contextlib.ExitStack) -> cgroup.Cgroup | None:
@@ -299,11 +320,13 @@ def _attend(
             cause = "time"
         elif now >= look_at:
             cause = _look(child, limits, control)
-            look_at = now + LOOK
+            look_at = now + (LOOK if child.watched_by_kernel else LOOK_WITHOUT_GROUP)
             if cause is None and folders and now >= look_at_folders:
-                cause = "workspace" if _too_big(folders, limits) else None
+                unnamed = watch.deleted_bytes(child.top, folders)
+                cause = "workspace" if _too_big(folders, limits, unnamed) else None
                 look_at_folders = now + max(LOOK_AT_FOLDERS, 20 * (time.monotonic() - now))
         if cause is not None:
+            child.hurry()
             child.kill()
     return cause
 
@@ -311,19 +334,20 @@ def _attend(
 def _look(child: _Child, limits: Limits, control: _Control) -> Code | None:
     """CPU from the control group if it counts, else, as processes and memory, from a walk over the tree."""
     cpu = child.group.cpu_seconds() if child.group else None
-    if child.group is None or cpu is None or not {"memory", "pids"} <= child.group.folders.keys():
-        tree = watch.tree(child.top)
+    if cpu is None or not child.watched_by_kernel:
+        tree = watch.tree(child.top, limits.processes + 2)
         cpu = max(cpu or 0.0, tree.cpu_seconds)
-        if tree.memory_bytes > limits.memory_mb * MB:
-            return "memory"
         if tree.tasks > limits.processes + 2:
             return "processes"
+        child.crowded = child.crowded or tree.tasks > limits.processes
+        if tree.memory_bytes > limits.memory_mb * MB:
+            return "memory"
     control.cpu_seconds = max(control.cpu_seconds, cpu)
     return "cpu" if cpu > limits.cpu_seconds else None
 
 
-def _too_big(folders: list[Path], limits: Limits) -> bool:
-    return watch.over_size(folders, limits.workspace_mb * MB, limits.workspace_files)
+def _too_big(folders: list[Path], limits: Limits, unnamed: int = 0) -> bool:
+    return watch.over_size(folders, limits.workspace_mb * MB, limits.workspace_files, unnamed)
 
 
 def _has_ended(pid: int) -> bool:

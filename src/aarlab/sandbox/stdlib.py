@@ -1,8 +1,8 @@
 """A copy of the running interpreter's standard library without its prose: no docstrings, no comments.
 
-Text testbeds draw their sealed sentences from the standard library's own docstrings and comments, so a sandbox
-must not hold them. Code, names and messages stay as they are; what only people read or test is left out.
-"""
+Text testbeds draw their sealed sentences from the standard library's own docstrings and comments, so a
+sandbox must not hold them. Code, names and messages stay as they are; what only people read or test is
+left out."""
 
 import ast
 import py_compile

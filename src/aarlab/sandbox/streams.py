@@ -45,7 +45,8 @@ class Streams:
         return bytes(self._err[-TAIL:])
 
     def pump(self, seconds: float) -> bool:
-        """Wait at most so long for something to read, write or end; do it. Whether there was anything to read."""
+        """Wait at most so long for something to read, write or end; do it. Whether there was anything to
+        read."""
         busy = False
         for key, _ in self._selector.select(seconds):
             if key.data == "end":

@@ -1,4 +1,5 @@
-"""Method blocks: one idea a file, each citing its paper. See `base` for what a relabeller and a trainer are."""
+"""Method blocks: one idea a file, each citing its paper. See `base` for what a relabeller and a trainer
+are."""
 
 from aarlab.kit.blocks.ccs import ccs
 from aarlab.kit.blocks.confident import confident, weigh

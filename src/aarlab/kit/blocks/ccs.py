@@ -1,8 +1,10 @@
-"""Contrast-consistent search (Burns et al. 2022): a direction along which the two sides of a pair contradict.
+"""Contrast-consistent search (Burns et al. 2022): a direction along which the two sides of a pair
+contradict.
 
     min over (v, c) of mean[(p+ + p- - 1)^2 + min(p+, p-)^2],   p = s(v . side + c), each side mean-centred.
 
-Several restarts, of which the smallest loss is kept; no label enters but in the sign, which the teacher gives.
+Several restarts, of which the smallest loss is kept; no label enters but in the sign, which the teacher
+gives.
 """
 
 import numpy as np
@@ -34,8 +36,9 @@ def ccs(
 
 
 def search(pairs: Floats, restarts: int, steps: int, seed: int) -> Floats:
-    """(n, 2, k) centred sides -> (n,) (p+ + 1 - p-) / 2 of the best restart, with an arbitrary sign. Adam, full batch."""
-    n, _, k = pairs.shape
+    """(n, 2, k) centred sides -> (n,) (p+ + 1 - p-) / 2 of the best restart, with an arbitrary sign.
+    Adam, full batch."""
+    k = pairs.shape[2]
     plus, minus = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
     rng = np.random.default_rng([seed, 31])
     v = rng.standard_normal((k + 1, restarts)).astype(np.float32)

@@ -1,17 +1,19 @@
-"""Unsupervised elicitation (internal coherence maximisation; Wen et al. 2025, arXiv 2506.10139), on features.
+"""Unsupervised elicitation (internal coherence maximisation; Wen et al. 2025, arXiv 2506.10139), on
+features.
 
-Labels are sought that predict one another: U = sum_i log P(y_i | x_i, all others), by annealing from a first guess.
-P is a ridge regression's leave-one-out prediction m_i, exact and closed: m_i = (f_i - h_i y_i) / (1 - h_i), f = H y,
-labels in {-1, 1} (Allen 1974). A row's chance to flip is s(-(y_i m_i + trust t_i y_i) / T), T falling. Consistency
-(exchanging the sides exchanges the label) holds by construction, for a pair is represented by a difference.
+Labels are sought that predict one another: U = sum_i log P(y_i | x_i, all others), by annealing from a
+first guess. P is a ridge regression's leave-one-out prediction m_i, exact and closed: m_i = (f_i - h_i
+y_i) / (1 - h_i), f = H y, labels in {-1, 1} (Allen 1974). A row's chance to flip is s(-(y_i m_i + trust
+t_i y_i) / T), T falling. Consistency (exchanging the sides exchanges the label) holds by construction,
+for a pair is represented by a difference.
 
-The first guess is the student's zero-shot label where it has log-probabilities, else a two-means clustering, else the
-teacher's labels; the teacher gives the sign, and with `trust` above 0 a vote.
+The first guess is the student's zero-shot label where it has log-probabilities, else a two-means
+clustering, else the teacher's labels; the teacher gives the sign, and with `trust` above 0 a vote.
 """
 
 import numpy as np
 
-from aarlab.kit.blocks.base import Floats, Labels, best, mix
+from aarlab.kit.blocks.base import Floats, Labels, best, classes, mix
 from aarlab.kit.blocks.zero_shot import zero_shot_scores
 from aarlab.kit.heads import logit
 from aarlab.kit.task import W2STask
@@ -33,9 +35,11 @@ def elicit(
     keep: float = 1.0,
     share: float = 1.0,
 ) -> Labels:
-    """y <- (1 - share) y + share 1[label > 0]; weight <- the share `keep` of the most predictable rows of each class.
+    """y <- (1 - share) y + share 1[label > 0]; weight <- the share `keep` of the most predictable rows of
+    each class.
 
-    heat: the first temperature, in units of the margins' root mean square. Raises ValueError for an unknown start.
+    heat: the first temperature, in units of the margins' root mean square. Raises ValueError for an
+    unknown start.
     """
     rng = np.random.default_rng([task.seed, 53])
     label = first_guess(task, x, y, start)
@@ -53,8 +57,9 @@ def elicit(
         label = np.where(rng.random(len(label)) < chance, -label, label).astype(np.float32)
     if (label * (y - 0.5) * weight).sum() < 0:
         label, margin = -label, -margin
-    chosen = best(label * margin, weight, keep, label > 0).astype(np.float32)
-    return mix(y, (label > 0).astype(np.float32), share), weight * chosen
+    new = (label > 0).astype(np.float32)
+    chosen = best(label * margin, weight, keep, classes(task, new)).astype(np.float32)
+    return mix(y, new, share), weight * chosen
 
 
 def first_guess(task: W2STask, x: Floats, y: Floats, start: str) -> Floats:
@@ -71,7 +76,8 @@ def first_guess(task: W2STask, x: Floats, y: Floats, start: str) -> Floats:
 
 
 def cluster(x: Floats, rounds: int = 10) -> Floats:
-    """(n,) side of a symmetric two-means clustering (centres c and -c), started at the widest column of x."""
+    """(n,) side of a symmetric two-means clustering (centres c and -c), started at the widest column of
+    x."""
     s = np.sign(x[:, int(np.argmax((x * x).mean(0)))])
     for _ in range(rounds):
         s = np.sign(x @ (x.T @ s))

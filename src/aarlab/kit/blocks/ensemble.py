@@ -1,7 +1,7 @@
 """Ensembling over seeds: a head's only chance is its data, so members see different bootstrap weights.
 
-Bagging (Breiman 1996) with the Bayesian bootstrap (Rubin 1981): row i of member b weighs w_i e_ib, e_ib ~ Exp(1).
-Members' logits are averaged by `Head.predict`.
+Bagging (Breiman 1996) with the Bayesian bootstrap (Rubin 1981): row i of member b weighs w_i e_ib, e_ib ~
+Exp(1). Members' logits are averaged by `Head.predict`.
 """
 
 import numpy as np

@@ -1,7 +1,9 @@
-"""Evolution strategy on the head (Salimans et al. 2017): refine a trained head by what needs no gradient or label.
+"""Evolution strategy on the head (Salimans et al. 2017): refine a trained head by what needs no gradient
+or label.
 
-fitness(v) = mean_i [tanh|z_i| + trust (2 y_i - 1) tanh z_i],  z scaled to root mean square 1: a head whose pool falls
-apart into two clear groups, without leaving the labels. Antithetic perturbations, step along their ranks.
+fitness(v) = mean_i [tanh|z_i| + trust (2 y_i - 1) tanh z_i],  z scaled to root mean square 1: a head
+whose pool falls apart into two clear groups, without leaving the labels. Antithetic perturbations, step
+along their ranks.
 """
 
 import numpy as np
@@ -25,8 +27,9 @@ def evolve(
     trust: float = 1.0,
     dims: int = 64,
 ) -> Head:
-    """A logistic head on (y, weight), then `generations` of `pairs` antithetic perturbations of its first `dims`
-    weights, sized `sigma` times their norm. weight (n,) or (n, B); the columns are averaged first."""
+    """A logistic head on (y, weight), then `generations` of `pairs` antithetic perturbations of its first
+    `dims` weights, sized `sigma` times their norm. weight (n,) or (n, B); the columns are averaged
+    first."""
     head = fit(x, y, weight, ridge=ridge, intercept=not task.paired).mean()
     w = weight if weight.ndim == 1 else weight.mean(1)
     w = (w / w.sum()).astype(np.float32)

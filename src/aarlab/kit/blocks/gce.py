@@ -1,9 +1,10 @@
-"""Generalised cross-entropy (Zhang & Sabuncu 2018): between cross-entropy (q -> 0) and absolute error (q = 1).
+"""Generalised cross-entropy (Zhang & Sabuncu 2018): between cross-entropy (q -> 0) and absolute error (q
+= 1).
 
     loss = sum_k y_k (1 - p_k^q) / q.
 
-Its gradient is cross-entropy's with row weight u = y p^q + (1 - y)(1 - p)^q and target y p^q / u, so it is fitted
-by reweighting a few times: a row that the student contradicts counts for less.
+Its gradient is cross-entropy's with row weight u = y p^q + (1 - y)(1 - p)^q and target y p^q / u, so it
+is fitted by reweighting a few times: a row that the student contradicts counts for less.
 """
 
 import numpy as np

@@ -1,7 +1,9 @@
-"""Graph smoothing of labels (Zhou et al. 2004): F = (1 - a)(I - a S)^-1 W on the neighbour graph of the student.
+"""Graph smoothing of labels (Zhou et al. 2004): F = (1 - a)(I - a S)^-1 W on the neighbour graph of the
+student.
 
-W = y - 1/2; S = D^-1/2 A D^-1/2, A the symmetric graph of each row's k nearest neighbours, each edge 1, or -1
-between a pair and what resembles its mirror image. The solution is the limit of F <- a S F + (1 - a) W.
+W = y - 1/2; S = D^-1/2 A D^-1/2, A the symmetric graph of each row's k nearest neighbours, each edge 1,
+or -1 between a pair and what resembles its mirror image. The solution is the limit of F <- a S F + (1 -
+a) W.
 """
 
 import numpy as np

@@ -2,10 +2,11 @@
 
     loss = CE(p, (1 - c) y + c h),   h = 1[p > t], detached; t keeps the labels' class balance.
 
-The paper ramps c linearly up over the first fifth of training, in batches. A head is convex and small, so here it
-is *full-batch*: stage s of S sets c = alpha min(1, s / (ramp S)), takes t over the whole pool, and refits the head
-from where it stood. `kind`: "hard" as above; "entropy" replaces h by p (EleutherAI w2s); "product" sets the target
-proportional to p^c y^(1 - c), the geometric mixture (openai/weak-to-strong's product loss).
+The paper ramps c linearly up over the first fifth of training, in batches. A head is convex and small, so
+here it is *full-batch*: stage s of S sets c = alpha min(1, s / (ramp S)), takes t over the whole pool,
+and refits the head from where it stood. `kind`: "hard" as above; "entropy" replaces h by p (EleutherAI
+w2s); "product" sets the target proportional to p^c y^(1 - c), the geometric mixture
+(openai/weak-to-strong's product loss).
 """
 
 import numpy as np
@@ -29,7 +30,8 @@ def logconf(
     ramp: float = 0.5,
     kind: str = "hard",
 ) -> Head:
-    """weight (n,) or (n, B) -> Head of as many columns. Raises ValueError for an unknown kind or alpha not in [0, 1]."""
+    """weight (n,) or (n, B) -> Head of as many columns. Raises ValueError for an unknown kind or alpha
+    not in [0, 1]."""
     if kind not in KINDS:
         raise ValueError(f"no kind {kind!r} of confidence loss; known: {', '.join(KINDS)}")
     if not 0 <= alpha <= 1:
@@ -47,7 +49,8 @@ def logconf(
 
 
 def own(z: Floats, share: Floats, paired: bool) -> Floats:
-    """(n, B) 1[z > t], t such that a share (B,) of rows lies above; 0 for pairs, whose balance is 1/2 by symmetry."""
+    """(n, B) 1[z > t], t such that a share (B,) of rows lies above; 0 for pairs, whose balance is 1/2 by
+    symmetry."""
     if paired:
         return (z > 0).astype(np.float32)
     t = [np.quantile(z[:, b], 1 - share[min(b, len(share) - 1)]) for b in range(z.shape[1])]

@@ -1,4 +1,5 @@
-"""Naive weak-to-strong: the student is trained on the teacher's labels as they are (Burns et al. 2023, section 3)."""
+"""Naive weak-to-strong: the student is trained on the teacher's labels as they are (Burns et al. 2023,
+section 3)."""
 
 import numpy as np
 
@@ -13,7 +14,8 @@ def hard(task: W2STask, x: Floats, y: Floats, weight: Floats) -> Labels:
 
 
 def sharpen(task: W2STask, x: Floats, y: Floats, weight: Floats, *, power: float = 2.0) -> Labels:
-    """y -> y^a / (y^a + (1 - y)^a): temperature 1/a (Hinton et al. 2015). power > 1 sharpens, < 1 softens."""
+    """y -> y^a / (y^a + (1 - y)^a): temperature 1/a (Hinton et al. 2015). power > 1 sharpens, < 1
+    softens."""
     a = np.power(np.clip(y, 1e-6, 1 - 1e-6), power)
     b = np.power(np.clip(1 - y, 1e-6, 1 - 1e-6), power)
     return (a / (a + b)).astype(np.float32), weight

@@ -1,7 +1,8 @@
 """Out-of-fold relabelling: each row's label is predicted by heads that never saw it.
 
-A row whose teacher is wrong cannot vouch for its own mistake; with share 1 this is K-fold distillation, with
-`drop` it is confident learning's pruning (Northcutt et al. 2021) of rows that the other folds contradict most.
+A row whose teacher is wrong cannot vouch for its own mistake; with share 1 this is K-fold distillation,
+with `drop` it is confident learning's pruning (Northcutt et al. 2021) of rows that the other folds
+contradict most.
 """
 
 import numpy as np
@@ -23,8 +24,8 @@ def oof(
     hard: bool = False,
     drop: float = 0.0,
 ) -> Labels:
-    """y <- (1 - share) y + share p_oof (p_oof hardened if `hard`), after dropping the share `drop` with the largest
-    |p_oof - y|."""
+    """y <- (1 - share) y + share p_oof (p_oof hardened if `hard`), after dropping the share `drop` with
+    the largest |p_oof - y|."""
     z = out_of_fold(x, y, weight, ridge=ridge, intercept=not task.paired, folds=folds, seed=task.seed)
     p = sigmoid(z)
     agree = best(-np.abs(p - y), weight, 1 - drop).astype(np.float32)

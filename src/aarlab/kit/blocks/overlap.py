@@ -1,13 +1,13 @@
-"""Overlap-density selection (Shin et al. 2024, arXiv 2412.03881, as the AAR release found it): rows on which teacher
-and student can both speak are where weak-to-strong generalisation comes from.
+"""Overlap-density selection (Shin et al. 2024, arXiv 2412.03881, as the AAR release found it): rows on
+which teacher and student can both speak are where weak-to-strong generalisation comes from.
 
-score = z(out-of-fold agreement) + z(neighbours' agreement) + z(local density) + z(moderate teacher entropy); the
-best share of each class is kept. Each term has a coefficient.
+score = z(out-of-fold agreement) + z(neighbours' agreement) + z(local density) + z(moderate teacher
+entropy); the best share of each class is kept. Each term has a coefficient.
 """
 
 import numpy as np
 
-from aarlab.kit.blocks.base import Floats, Labels, best, zscore
+from aarlab.kit.blocks.base import Floats, Labels, best, classes, zscore
 from aarlab.kit.blocks.knn import neighbours
 from aarlab.kit.heads import out_of_fold, sigmoid
 from aarlab.kit.task import W2STask
@@ -40,4 +40,4 @@ def overlap(
         + dense * zscore(np.abs(cosine).mean(1))
         + moderate * zscore(-np.abs(entropy - np.median(entropy)))
     )
-    return y, weight * best(score, weight, keep, y > 0.5).astype(np.float32)
+    return y, weight * best(score, weight, keep, classes(task, y)).astype(np.float32)

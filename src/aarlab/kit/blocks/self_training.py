@@ -5,7 +5,7 @@ Scudder 1965; Lee 2013 (pseudo-labels); with soft labels, born-again distillatio
 
 import numpy as np
 
-from aarlab.kit.blocks.base import Floats, Labels, best
+from aarlab.kit.blocks.base import Floats, Labels, best, classes
 from aarlab.kit.heads import fit, logit, sigmoid
 from aarlab.kit.task import W2STask
 
@@ -22,13 +22,13 @@ def self_training(
     hard: bool = True,
     trust: float = 0.0,
 ) -> Labels:
-    """`rounds` times: fit on (y, weight); z = student's logit + trust * teacher's logit; y <- 1[z > 0] or s(z);
-    weight <- rows of the largest |z|, a share `keep` of each side of the median."""
+    """`rounds` times: fit on (y, weight); z = student's logit + trust * teacher's logit; y <- 1[z > 0] or
+    s(z); weight <- rows of the largest |z|, a share `keep` of each class."""
     teacher = logit(y)
     base, head = weight, None
     for _ in range(rounds):
         head = fit(x, y, weight, ridge=ridge, intercept=not task.paired, start=head)
         z = head.logits(x)[:, 0] + np.float32(trust) * teacher
         y = (z > 0).astype(np.float32) if hard else sigmoid(z)
-        weight = base * best(np.abs(z), base, keep, z > 0).astype(np.float32)
+        weight = base * best(np.abs(z), base, keep, classes(task, sigmoid(z))).astype(np.float32)
     return y, weight

@@ -1,7 +1,8 @@
 """Zero-shot: what the student already says, without any label, through its log-probabilities.
 
-For a pair, s = log P(side 0) - log P(side 1); for a single row, s = log P(row), centred at the pool's median.
-P(y = 1) = s(z(s)), z dividing by the root mean square on the pool: only the order and the sign of s are its own.
+For a pair, s = log P(side 0) - log P(side 1); for a single row, s = log P(row), centred at the pool's
+median. P(y = 1) = s(z(s)), z dividing by the root mean square on the pool: only the order and the sign of
+s are its own.
 """
 
 import numpy as np

@@ -10,6 +10,7 @@ import hmac
 import inspect
 import json
 import os
+import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from aarlab.kit import blocks, zoo
 from aarlab.kit.cache import built, cache_dir
+from aarlab.kit.lm import LMConfig, new_lm, save_lm
 from aarlab.kit.represent import represent
 from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
 from aarlab.kit.task import W2STask
@@ -32,6 +35,7 @@ from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
 VERSION = 1  # part of every cache key: raise it when a draw or an instance changes
 CLIMBABLE_ROWS = 2000
 SMALL_QUOTA = 50
+WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("teacher", "pool", "test")
 STUDENT_OF: Mapping[str, int] = {"practice": 0, "search": 1, "select": 2, "final": 2}
 
@@ -222,6 +226,19 @@ class W2S:
                 if encoded.tokens is not None and not untrained:
                     np.save(folder / f"{part}.tokens.npy", encoded.tokens)
         (folder / "concept.txt").write_text(draw.concept)
+        self._export_student(folder, student)
+
+    def _export_student(self, folder: Path, student: int) -> None:
+        """Weights and shape of a language-model student, for methods that fine-tune it (kit/finetune.py)."""
+        weights = WEIGHTS / f"{self.testbed.name}-{student}.safetensors"
+        if self.testbed.pool is None or not weights.exists():
+            return
+        shutil.copyfile(weights, folder / "student.safetensors")
+        with safe_open(weights, framework="np") as file:
+            known = file.metadata()
+        shape = {k: int(known[k]) for k in ("vocab", "length", "width", "layers", "heads")}
+        shape_and_use = {**shape, "pool": self.testbed.pool, "paired": self.testbed.paired}
+        (folder / "student.json").write_text(json.dumps(shape_and_use))
 
     def _instance(self, draw: Path, key: str, seed: int) -> Instance:
         folder = draw.parent / f"{draw.name}.instances" / key.replace("/", "-")
@@ -248,6 +265,9 @@ class W2S:
                 np.save(task / source.name, np.load(source, mmap_mode="r")[index])
             if (source := draw / f"test.{what}.npy").exists():
                 os.link(source, task / source.name)
+        for name in ("student.safetensors", "student.json"):
+            if (draw / name).exists():
+                os.link(draw / name, task / name)
         layers, width = np.load(draw / "test.features.npy", mmap_mode="r").shape[2:]
         meta = {"paired": self.testbed.paired, "layers": layers, "width": width, "seed": int(rng.integers(2**31))}
         (task / "task.json").write_text(json.dumps({"kind": self.kind, **meta}))
@@ -267,7 +287,7 @@ def _fingerprint(testbed: Testbed) -> str:
     digest = hashlib.sha256()
     home = Path(inspect.getfile(type(testbed))).parent
     files = [p for p in home.iterdir() if p.suffix in (".py", ".json", ".toml")]
-    files += (Path(__file__).parent / "weights").glob(f"{testbed.name}-*")
+    files += WEIGHTS.glob(f"{testbed.name}-*")
     for path in sorted(files, key=lambda p: p.name):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
@@ -307,4 +327,9 @@ def _untrain_student(instance: Instance, folder: Path, seed: int) -> Instance:
     task = _copy_task(instance, folder)
     for twin in instance.task.glob("*.twin.*.npy"):
         _replace(task / twin.name.replace(".twin", ""), np.load(twin))
+    if (shape := task / "student.json").exists():
+        known = json.loads(shape.read_text())
+        config = LMConfig(**{k: known[k] for k in ("vocab", "length", "width", "layers", "heads")})
+        (task / "student.safetensors").unlink()
+        save_lm(new_lm(config, seed), task / "student.safetensors")
     return Instance(instance.testbed, f"{instance.key}/untrained-student", task, instance.truth, instance.seed)

@@ -83,44 +83,13 @@ def replace_content(commoner: bool, ends: Sequence[str], factor: float = 3.0) ->
     return corrupt
 
 
-def replace_function(commoner: bool, classes: Sequence[str]) -> Corrupt:
-    """A function word becomes a commoner (or rarer) one of its class."""
-
-    def corrupt(words: Words, lex: Lexicon, rng: np.random.Generator) -> Words | None:
-        choices = []
-        for at, word in enumerate(words):
-            for name in classes:
-                if word in CLASSES[name] and word in lex.rank:
-                    choices += [
-                        (at, w) for w in CLASSES[name]
-                        if w in lex.rank and w != word and (lex.rank[w] < lex.rank[word]) == commoner
-                    ]  # fmt: skip
-        if not choices:
-            return None
-        at = int(rng.choice(sorted({c[0] for c in choices})))
-        options = [w for a, w in choices if a == at]
-        return _put(words, at, options[int(rng.integers(len(options)))])
-
-    return corrupt
-
-
-def blur(words_put: Sequence[str]) -> Corrupt:
-    """A content word becomes one of a few very common words."""
-
-    def corrupt(words: Words, lex: Lexicon, rng: np.random.Generator) -> Words | None:
-        at = _pick(_content_places(words, lex), rng)
-        return None if at is None else _put(words, at, words_put[int(rng.integers(len(words_put)))])
-
-    return corrupt
-
-
 def _forms(word: str) -> list[str]:
     """Other forms that a regular English word may have, whether or not they exist."""
     stem = next((word[: -len(e)] for e in ("ing", "ed", "es", "s") if word.endswith(e) and len(word) > len(e) + 2), word)
     return [f for f in (stem, stem + "e", stem + "s", stem + "es", stem + "ed", stem + "ing") if f != word]
 
 
-def inflect(commoner: bool, plural: bool) -> Corrupt:
+def inflect(commoner: bool) -> Corrupt:
     """A word takes another form of its own, one that is commoner (or rarer): its number, or its verb form."""
 
     def corrupt(words: Words, lex: Lexicon, rng: np.random.Generator) -> Words | None:
@@ -128,10 +97,7 @@ def inflect(commoner: bool, plural: bool) -> Corrupt:
         for at in _content_places(words, lex):
             word = words[at]
             for form in _forms(word):
-                if form not in lex.rank or (lex.rank[form] < lex.rank[word]) != commoner:
-                    continue
-                number = form + "s" == word or word + "s" == form
-                if number == plural:
+                if form in lex.rank and (lex.rank[form] < lex.rank[word]) == commoner:
                     choices.append((at, form))
         if not choices:
             return None
@@ -177,22 +143,26 @@ def move(near: int, far: int) -> Corrupt:
     return corrupt
 
 
-def drop(function: bool) -> Corrupt:
-    """A function (or content) word is left out."""
+def _places(words: Words, classes: Sequence[str]) -> list[int]:
+    members = {w for name in classes for w in CLASSES[name]}
+    return [i for i, w in enumerate(words) if w in members]
+
+
+def drop(classes: Sequence[str]) -> Corrupt:
+    """A function word of some class is left out; with no class, a content word is."""
 
     def corrupt(words: Words, lex: Lexicon, rng: np.random.Generator) -> Words | None:
-        places = [i for i, w in enumerate(words) if is_word(w) and (w in FUNCTION) == function]
-        at = _pick(places, rng)
-        return None if at is None or len(words) < 7 else _put(words, at)
+        at = _pick(_places(words, classes) if classes else _content_places(words, lex), rng)
+        return None if at is None else _put(words, at)
 
     return corrupt
 
 
-def repeat(function: bool) -> Corrupt:
-    """A function (or content) word of the sentence occurs once more, elsewhere."""
+def repeat(classes: Sequence[str]) -> Corrupt:
+    """A function word (or, with no class, a content word) of the sentence occurs once more, elsewhere."""
 
     def corrupt(words: Words, lex: Lexicon, rng: np.random.Generator) -> Words | None:
-        at = _pick([i for i, w in enumerate(words) if is_word(w) and (w in FUNCTION) == function], rng)
+        at = _pick(_places(words, classes) if classes else _content_places(words, lex), rng)
         places = [] if at is None else [i for i in range(1, len(words)) if i not in (at, at + 1)]
         to = _pick(places, rng)
         return None if at is None or to is None else (*words[:to], words[at], *words[to:])

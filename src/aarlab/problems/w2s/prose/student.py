@@ -1,11 +1,9 @@
 """The student: a small causal language model of the English in installed libraries, and its untrained twin."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
