@@ -1,8 +1,8 @@
 """The student: a small convolutional encoder, pretrained without labels to see through shift and clutter.
 
 Of every image two views, a usual and an unusual one: their embeddings are told from those of other images
-(SimCLR, Chen et al. 2020), and each gives back the clean upright image (a denoising autoencoder, Vincent et al.
-2008).
+(SimCLR, Chen et al. 2020), and each gives back the clean upright image (a denoising autoencoder, Vincent et
+al. 2008).
 """
 
 from collections.abc import Callable
