@@ -76,7 +76,7 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
     Raises BadCampaign, DamagedLedger, DamagedVault or SandboxRefused before anything is changed, Stopped on Ctrl-C.
     """
     config = Config.read(folder)
-    with lock(folder), ExitStack() as stack:
+    with lock(folder), _stoppable() as signals, ExitStack() as stack:
         verify(folder / "lab.db")
         ledger, state, vault = open_records(folder)
         stack.callback(ledger.close)
@@ -94,7 +94,7 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
             probed.startup_cpu_seconds,
         )  # fmt: skip
         stack.callback(lab.close)
-        signals = stack.enter_context(_stoppable(lab))
+        signals.lab = lab
         pool = stack.enter_context(workers.pool(config.slots))
         watch(Moment("preparing the sealed sets", lab, config))
         yards = prepare(lab, config, pool, watch)
@@ -255,7 +255,7 @@ def write_report(folder: Path) -> Path:
 class Signals:
     """INT and TERM become Stopped, raised once in the main thread; while `held`, they are only taken note of."""
 
-    lab: Lab
+    lab: Lab | None = None
     asked: str = ""
     holding: bool = False
 
@@ -265,7 +265,8 @@ class Signals:
         self.asked = signal.Signals(number).name
         sys.stderr.write("\nstopping; nothing is lost\n")
         if not self.holding:
-            self.lab.halted.set()  # a sealed run in flight is not waited for
+            if self.lab is not None:
+                self.lab.halted.set()  # a sealed run in flight is not waited for
             raise Stopped(self.asked)
 
     @contextmanager
@@ -278,8 +279,8 @@ class Signals:
 
 
 @contextmanager
-def _stoppable(lab: Lab) -> Iterator[Signals]:
-    signals = Signals(lab)
+def _stoppable() -> Iterator[Signals]:
+    signals = Signals()
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return

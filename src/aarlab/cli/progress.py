@@ -253,6 +253,8 @@ class Progress:
     def _show(self) -> None:
         try:
             snapshot = self._poll()
+            if not snapshot.slots:
+                return  # nothing has begun; what is wrong with the campaign may be all that there is to say
             if self._live is not None:
                 self._live.update(render(snapshot, self._console.width, self._console.height), refresh=True)
             else:

@@ -5,6 +5,7 @@ there: what a method prints goes to standard error. The lab checks length and va
 and the last line of standard error only serve to explain. Exit status: 0, or one of the CODES below.
 """
 
+import contextlib
 import json
 import os
 import runpy
@@ -35,6 +36,8 @@ class Refused(Exception):
 
 def check(output: Any, rows: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Validate what `run` returned: (rows,) P(y = 1), or (rows, 2) class probabilities, in [0, 1]."""
+    if output is None:
+        raise Refused("wrong_type", "run returned nothing; it must return one P(y = 1) a test row")
     try:
         p = np.asarray(output, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -59,6 +62,13 @@ def where(error: BaseException, method: Path) -> str:
     return f"{place}: {type(error).__name__}: {error}"
 
 
+def explain(**what: Any) -> None:
+    """The last line of standard error, after everything that the method has printed."""
+    with contextlib.suppress(Exception):  # the method may have closed it
+        sys.stdout.flush()
+    print("\n" + json.dumps(what), file=sys.stderr)
+
+
 def main(argv: list[str]) -> int:
     method, tasks = Path(argv[0]), [Path(t) for t in argv[1:]]
     answers = os.fdopen(os.dup(1), "wb")
@@ -76,12 +86,12 @@ def main(argv: list[str]) -> int:
             seconds.append(round(time.perf_counter() - start, 4))
         answers.close()
     except Refused as refusal:
-        print(json.dumps({"code": refusal.code, "message": str(refusal)}), file=sys.stderr)
+        explain(code=refusal.code, message=str(refusal))
         return CODES[refusal.code]
     except (Exception, SystemExit) as error:
-        print(json.dumps({"code": "raised", "message": where(error, method)[:2000]}), file=sys.stderr)
+        explain(code="raised", message=where(error, method)[:2000])
         return CODES["raised"]
-    print(json.dumps({"code": "ok", "seconds": seconds}), file=sys.stderr)
+    explain(code="ok", seconds=seconds)
     return 0
 
 
