@@ -119,19 +119,24 @@ def gap_recovered(method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score
     The standard error is the delta method's on the ratio, so it carries the noise of method, floor, ceiling and
     test rows together. A gap smaller than 3 of its standard errors is undefined: no number is returned.
     """
+    return gap_difference(method, floor, floor, ceiling)
+
+
+def gap_difference(a: Outcomes, b: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score:
+    """Difference of two methods' gaps recovered, a - b, paired over rows and instances; delta method as above."""
     gap = difference(ceiling, floor)
     if gap.mean is None or gap.mean <= 0 or (gap.se is not None and gap.mean < 3 * gap.se):
         return undefined("the gap between floor and ceiling is below 3 standard errors", gap.seeds, gap.n)
-    ratio = float((method.value - floor.value).mean()) / gap.mean
-    residual = (method.value - floor.value) - ratio * (ceiling.value - floor.value)
-    return _score(ratio, two_way_se(residual, method.instance, method.unit) / gap.mean, method.instance)
+    ratio = float((a.value - b.value).mean()) / gap.mean
+    residual = (a.value - b.value) - ratio * (ceiling.value - floor.value)
+    return _score(ratio, two_way_se(residual, a.instance, a.unit) / gap.mean, a.instance)
 
 
 def holm(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
     """Which hypotheses Holm's step-down procedure (1979) rejects at the family-wise level."""
     rejected = [False] * len(p_values)
     for rank, i in enumerate(np.argsort(p_values)):
-        if p_values[i] > level / (len(p_values) - rank):
+        if not p_values[i] <= level / (len(p_values) - rank):  # NaN rejects nothing
             break
         rejected[int(i)] = True
     return rejected

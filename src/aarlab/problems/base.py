@@ -4,6 +4,7 @@ A problem draws instances (practice: public; sealed: truth in the vault only), k
 named baselines), checks the shape of what a method returns, and scores it row by row.
 """
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -76,30 +77,85 @@ class References:
 class Problem(Protocol):
     """A testbed of a problem, as the lab sees it. Found by entry point `aarlab.problems`, NAME = module:load."""
 
-    name: str
-    question: str
-    kind: str  # which loader of the kit opens its task folder
-    climbable: bool  # false: too few test rows to be climbed on; serves transfer
-    quota: int | None  # most `search` queries of a whole campaign; None: no limit
-    fresh_search: bool  # draws a new `search` set for every submission
-    directions: Sequence[Direction]
-    ablations: Sequence[Ablation]
-    transfers: Sequence[str]
+    @property
+    def name(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def kind(self) -> str:
+        """Which loader of the kit opens its task folders (kit/execute.py)."""
 
-    def practice(self, seed: int) -> Instance: ...
+    @property
+    def climbable(self) -> bool:
+        """False: too few test rows to be climbed on; it serves transfer."""
+
+    @property
+    def traits(self) -> Mapping[str, Any]:
+        """Public facts that a researcher is told at the start."""
+
+    @property
+    def quota(self) -> int | None:
+        """Most `search` queries of a whole campaign; None: no limit."""
+
+    @property
+    def fresh_search(self) -> bool:
+        """Whether `search` draws new rows for every submission."""
+
+    @property
+    def directions(self) -> Sequence[Direction]: ...
+    @property
+    def ablations(self) -> Sequence[Ablation]: ...
+    @property
+    def transfers(self) -> Sequence[str]: ...
+    @property
+    def baselines(self) -> Sequence[str]:
+        """Names of the untuned baselines that apply here; the first is published when a campaign starts."""
+
+    def practice(self, seed: int) -> Instance:
+        """A public instance, drawn from the user's seed."""
 
     def sealed(self, set_name: str, number: int, secret: bytes, draw: int = 0) -> Instance:
         """Instance `number` of a sealed set; `draw` picks a fresh set of rows where the testbed can generate."""
 
-    def references(self, instance: Instance) -> References: ...
+    def references(self, instance: Instance, names: Sequence[str] = ()) -> References:
+        """Outcomes of floor, ceiling, and of the baselines named."""
+
+    def control(self, seed: int, number: int, instance: Instance) -> NDArray[np.float64]:
+        """Output of the numbered configuration of a seeded random search over the problem's own methods: the
+        comparator that a campaign must beat with the same number of experiments."""
+
+    def control_name(self, seed: int, number: int) -> str: ...
+    def control_practice(self, seed: int, number: int, seeds: Sequence[int]) -> float | None:
+        """Gap recovered by that configuration on public instances, cached; None where undefined."""
+
+    def check(self) -> Mapping[str, Any]:
+        """Calibration: every mark of the testbed measured and judged (`aarlab problems check`)."""
+
+    def pretrain(self, seed: int, progress: Callable[[float], None] | None = None) -> None:
+        """Train the testbed's shipped model of that seed anew."""
 
     def output(self, instance: Instance) -> OutputSpec: ...
-
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes: ...
-
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score: ...
 
 
 def known() -> list[str]:
     """Names of every installed problem."""
     return sorted(e.name for e in entry_points(group=ENTRY_POINTS))
+
+
+def load(name: str, store: Path | None = None) -> Problem:
+    """Open a problem by name. `store`: the vault's folder for sealed draws; None opens it for practice only.
+
+    Raises UnknownProblem, whose message lists the known names, nearest first.
+    """
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == name:
+            problem: Problem = entry.load()(name, store)
+            return problem
+    raise UnknownProblem(f"unknown testbed {name!r}: known are {', '.join(nearest(name, known()))}")
+
+
+def nearest(name: str, names: Sequence[str]) -> list[str]:
+    """The names, the most similar first."""
+    return sorted(names, key=lambda n: -difflib.SequenceMatcher(None, name, n).ratio())

@@ -60,13 +60,37 @@ Predict = Callable[[Labelled], NDArray[np.float64]]
 class Testbed(Protocol):
     """A data set and a pair of models. Every random choice comes from the generator or seed that is handed in."""
 
-    name: str  # "prose"
-    question: str  # one sentence: what is the label?
-    paired: bool  # a row is an ordered pair
-    generated: bool  # rows can be drawn without end: `search` gets a fresh set for every submission
-    n_teacher: int  # labelled rows that one teacher draw sees
-    n_pool: int  # rows of the pool that one instance sees (the draw holds more)
-    students: tuple[int, ...]  # pretraining seeds: [0] practice, the others sealed
+    @property
+    def name(self) -> str:
+        """The name after `w2s/`, such as prose."""
+
+    @property
+    def question(self) -> str:
+        """One sentence: what is the label?"""
+
+    @property
+    def paired(self) -> bool:
+        """A row is an ordered pair."""
+
+    @property
+    def generated(self) -> bool:
+        """Rows can be drawn without end: `search` gets a fresh set for every submission."""
+
+    @property
+    def n_teacher(self) -> int:
+        """Labelled rows that one teacher draw sees."""
+
+    @property
+    def n_pool(self) -> int:
+        """Rows of the pool that one instance sees (the draw holds more)."""
+
+    @property
+    def pool(self) -> Literal["mean", "last"] | None:
+        """How a language model's tokens are pooled; None: no language model."""
+
+    @property
+    def students(self) -> tuple[int, ...]:
+        """Pretraining seeds: [0] practice, the others sealed."""
 
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
         """Draw a set. Concepts of `practice` and of the sealed sets are disjoint; units are split once."""

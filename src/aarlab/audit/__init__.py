@@ -1,0 +1,47 @@
+"""Audits: tests of whether a result can be believed. An audit that did not run says so; it is never a pass."""
+
+from typing import Any
+
+import numpy as np
+
+from aarlab.lab.execution import SEALED_SECONDS, execute
+from aarlab.lab.scoring import Yardstick
+from aarlab.lab.service import Lab
+from aarlab.lab.state import Submission
+
+# Every audit that a result should pass in the end, and what it asks.
+AUDITS = {
+    "re-execution": "does the method give the same predictions when it is run again from clean?",
+    "two-by-two": "does the gain need the teacher's labels and the trained student?",
+    "shortcut": "does the gain survive when a planted surface feature is scrambled?",
+    "constants": "does the method carry fitted numbers?",
+    "carry-over": "does the gain hold on a concept that was never practised?",
+    "transfer": "does the method gain on other testbeds?",
+}
+
+
+def not_run(name: str) -> dict[str, Any]:
+    return {"verdict": "not_run", "value": None, "why": f"not part of this version: {AUDITS[name]}"}
+
+
+def reexecution(lab: Lab, submission: Submission, yard: Yardstick, instances: int = 3) -> dict[str, Any]:
+    """Run a method again in fresh sandboxes and compare its predictions with those that were scored.
+
+    Passes only if every value is the same to 1e-9; value is the largest difference found.
+    """
+    largest = 0.0
+    for instance in yard.instances[:instances]:
+        scored = lab.vault.output(str(submission.id), instance.key)
+        method = lab.folder / "snapshots" / submission.snapshot
+        again = execute(lab.problem, method, [instance], lab.sandbox, SEALED_SECONDS)
+        lab.spent(again.cpu_seconds)
+        if again.code != "ok" or scored is None:
+            return {"verdict": "fail", "value": None, "why": f"it ended with {again.code!r} when run again"}
+        largest = max(largest, float(np.abs(again.outputs[0] - scored).max()))
+    same = largest <= 1e-9
+    told = "the same" if same else "other"
+    value = {"mean": largest, "se": None, "low": None, "high": None, "seeds": min(instances, len(yard.instances)),
+             "n": len(yard.instances[0].truth["y"]), "why": "largest difference of a prediction"}  # fmt: skip
+    return {
+        "verdict": "pass" if same else "fail", "value": value, "why": f"{told} predictions when run again from clean"
+    }

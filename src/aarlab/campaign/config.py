@@ -1,0 +1,86 @@
+"""What a campaign was asked to be, and its folder: one writer, everything in one place."""
+
+import fcntl
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import IO, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from aarlab.lab.service import Budget
+from aarlab.sandbox import box as walls
+
+Kind = Literal["search"]
+Directions = Literal["own", "one", "none"]
+Sampler = Literal["tpe", "random"]
+
+
+class BadCampaign(ValueError):
+    """The folder or the configuration cannot be used; one line that says what, where, and what to do."""
+
+
+class Config(BaseModel):
+    """Written to campaign.toml when a campaign starts; never changed after."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    problem: str
+    researchers: int = Field(default=9, ge=1, le=100)
+    kind: Kind = "search"
+    directions: Directions = "own"
+    sampler: Sampler = "tpe"
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    experiments: int | None = Field(default=None, ge=1)
+    submissions: int = Field(default=4, ge=1, le=99)
+    seed: int = Field(default=0, ge=0, lt=2**20)
+    sandbox: walls.Kind = "bwrap"
+    slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "Config":
+        if (self.minutes is None) == (self.experiments is None):
+            raise ValueError("give either minutes or experiments")
+        return self
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.minutes, self.experiments, self.submissions)
+
+    @property
+    def names(self) -> list[str]:
+        return [f"r{i + 1}" for i in range(self.researchers)]
+
+    def write(self, path: Path) -> None:
+        lines = [f"{k} = {json.dumps(v)}" for k, v in self.model_dump(exclude_none=True).items()]
+        path.write_text("\n".join(lines) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Config":
+        path = folder / "campaign.toml"
+        try:
+            return cls(**tomllib.loads(path.read_text()))
+        except FileNotFoundError as error:
+            raise BadCampaign(f"{folder}: no campaign.toml there; is this a campaign's folder?") from error
+        except (OSError, ValueError) as error:  # not TOML, not text, not a configuration
+            raise BadCampaign(f"{path}: {str(error).splitlines()[0]}; restore it from a copy") from error
+
+
+def lock(folder: Path) -> IO[str]:
+    """Take the campaign's lock for this process, until the file is closed or the process ends."""
+    try:
+        file = (folder / "lock").open("a+")
+    except OSError as error:
+        raise BadCampaign(f"{folder}: {error.strerror}; a campaign's folder must be writable") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        raise BadCampaign(
+            f"{folder}: process {file.read().strip() or '?'} runs this campaign; a campaign has one writer"
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

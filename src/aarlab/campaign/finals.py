@@ -1,0 +1,181 @@
+"""After research: the last submissions are judged, five go to `select`, those that pass are read on `final` once.
+
+Every reading of `select` or `final` is an event; a campaign that was killed goes on with the readings that it has.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats as distributions
+
+from aarlab.audit import AUDITS, not_run, reexecution
+from aarlab.campaign import workers
+from aarlab.kit.stats import Outcomes, Score, accuracy, difference, gap_difference, holm
+from aarlab.lab.scoring import Yardstick
+from aarlab.lab.service import Lab
+from aarlab.lab.state import Submission
+
+FINALISTS = 5
+LEVEL = 0.05
+CONTROL_SEEDS = tuple(range(5))
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A method on one sealed set: gap recovered in and out of distribution, and the raw outcomes."""
+
+    score: Score
+    ood: Score
+    outcomes: Outcomes
+
+
+def candidates(lab: Lab) -> list[Submission]:
+    """The best raw `search` scores, one a snapshot."""
+    scored = [s for s in lab.state.submissions.values() if s.search is not None and s.search.mean is not None]
+    best: dict[str, Submission] = {}
+    for s in sorted(scored, key=lambda s: (-float(s.search.mean if s.search and s.search.mean else 0.0), s.id)):
+        best.setdefault(s.snapshot, s)
+    return list(best.values())[:FINALISTS]
+
+
+def read(lab: Lab, yard: Yardstick, set_name: str, submission: Submission) -> Reading | None:
+    """Read a submission on `select` or `final`, and record the reading; None if it failed to run there."""
+    known = lab.state.readings.get((set_name, submission.id))
+    if known is not None and known["code"] != "ok":
+        return None  # it is read once, also when the campaign was killed after that
+    scored = lab.sealed(submission, yard)
+    if scored.outcomes is None:
+        if (set_name, submission.id) not in lab.state.readings:
+            lab.log("reading", set=set_name, submission=submission.id, code=scored.code, score=None)
+        return None
+    reading = Reading(
+        yard.score(lab.problem, scored.outcomes), yard.score_part(lab.problem, scored.outcomes, True), scored.outcomes
+    )
+    if (set_name, submission.id) not in lab.state.readings:
+        lab.log("reading", set=set_name, submission=submission.id, code="ok", score=reading.score.asdict())
+    return reading
+
+
+def p_value(method: Outcomes, start: Outcomes) -> float:
+    """One-sided p of "no better than the starting baseline", from the paired, two-way clustered difference."""
+    d = difference(method, start)
+    if d.mean is None or not d.se:
+        return 1.0
+    return float(distributions.t.sf(d.mean / d.se, d.seeds - 1))
+
+
+@dataclass(frozen=True)
+class Comparator:
+    name: str
+    final: Score
+    outcomes: Outcomes
+
+
+def comparator(
+    lab: Lab, pool: Executor, seed: int, experiments: int, select: Yardstick, final: Yardstick
+) -> Comparator | None:
+    """The problem's own methods after a random search of as many experiments, chosen on `select`, read on `final`."""
+    if experiments < 1:
+        return None
+    name, vault = lab.problem.name, lab.vault
+    chunks = [c for c in np.array_split(np.arange(experiments), max(1, experiments // 5)) if len(c)]
+    futures = [pool.submit(workers.control_practice, name, seed, [int(n) for n in c], CONTROL_SEEDS) for c in chunks]
+    practised = [v for f in futures for v in f.result()]
+    ranked = sorted((n for n, v in enumerate(practised) if v is not None), key=lambda n: -float(practised[n] or 0))
+    chosen = ranked[:FINALISTS]
+    if not chosen:
+        return None
+    runs = [pool.submit(workers.control_sealed, name, vault, seed, n, select) for n in chosen]
+    means = [float(f.result().value.mean()) for f in runs]
+    winner = chosen[int(np.argmax(means))]
+    outcomes = pool.submit(workers.control_sealed, name, vault, seed, winner, final).result()
+    return Comparator(lab.problem.control_name(seed, winner), final.score(lab.problem, outcomes), outcomes)
+
+
+def conclude(lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed: int, say: Say) -> dict[str, Any]:
+    """Everything that the summary says of results; the caller adds counts and times."""
+    problem, vault, name = lab.problem, lab.vault, lab.problem.name
+    baselines = list(problem.baselines)
+    say("judging the last submissions")
+    lab.finish_judging()
+    say("baselines and comparator")
+    runs = {b: pool.submit(workers.baseline, name, vault, "final", b, final) for b in baselines}
+    start_select = pool.submit(workers.baseline, name, vault, "select", baselines[0], select)
+    control = comparator(lab, pool, seed, len(lab.state.practices), select, final)
+    say("reading select")
+    picked = candidates(lab)
+    selected = {s.id: read(lab, select, "select", s) for s in picked}
+    p = [p_value(r.outcomes, start_select.result()) if (r := selected[s.id]) else 1.0 for s in picked]
+    passed = holm(p, LEVEL)
+    say("reading final")
+    finals = {s.id: read(lab, final, "final", s) for s, ok in zip(picked, passed, strict=True) if ok}
+    finalists = [
+        _finalist(rank + 1, s, selected[s.id], finals.get(s.id), p[rank], passed[rank]) for rank, s in enumerate(picked)
+    ]
+    best = _best(lab, picked, selected, finals, final, control, say)
+    return {
+        "floor": _accuracy(final.floor), "ceiling": _accuracy(final.ceiling),
+        "baselines": [
+            {"method": b, "final": final.score(problem, f.result()).asdict()} for b, f in runs.items()
+        ],
+        "comparator": {"method": control.name, "final": control.final.asdict()} if control else None,
+        "best": best, "finalists": finalists, "why": None if best else _why(picked, passed),
+    }  # fmt: skip
+
+
+def _best(
+    lab: Lab, picked: Sequence[Submission], selected: dict[int, Reading | None], finals: dict[int, Reading | None],
+    final: Yardstick, control: Comparator | None, say: Say,
+) -> dict[str, Any] | None:  # fmt: skip
+    """The finalist with the best `select` score among those that passed and ran on `final`."""
+    ran = [s for s in picked if finals.get(s.id) is not None]
+    if not ran:
+        return None
+    winner = max(ran, key=lambda s: (_mean(selected[s.id]), -s.id))
+    reading = finals[winner.id]
+    assert reading is not None
+    say("re-executing the best method")
+    audits = {a: not_run(a) for a in AUDITS} | {"re-execution": reexecution(lab, winner, final)}
+    beats = gap_difference(reading.outcomes, control.outcomes, final.floor, final.ceiling) if control else None
+    told = [f.id for f in lab.state.findings if f.submission == winner.id]
+    return {
+        "finding": told[0] if told else None, "submission": winner.id, "method": winner.name,
+        "snapshot": winner.snapshot, "researcher": winner.researcher,
+        "search": winner.search.asdict() if winner.search else None,
+        "select": _dict(selected[winner.id]), "final": reading.score.asdict(), "final_ood": reading.ood.asdict(),
+        "beats_comparator": beats.asdict() if beats else None, "audits": audits,
+    }  # fmt: skip
+
+
+def _finalist(
+    rank: int, s: Submission, select: Reading | None, final: Reading | None, p: float, passed: bool
+) -> dict[str, Any]:
+    return {
+        "rank": rank, "submission": s.id, "method": s.name, "researcher": s.researcher, "snapshot": s.snapshot,
+        "search": s.search.asdict() if s.search else None, "select": _dict(select), "final": _dict(final),
+        "final_ood": final.ood.asdict() if final else None, "p": p, "passed": passed,
+    }  # fmt: skip
+
+
+def _why(picked: Sequence[Submission], passed: Sequence[bool]) -> str:
+    if not picked:
+        return "no submission could be scored"
+    if not any(passed):
+        return f"none of the {len(picked)} finalists beat the starting baseline on select (Holm, level {LEVEL})"
+    return "those that passed select failed to run on final"
+
+
+def _mean(reading: Reading | None) -> float:
+    return reading.score.mean if reading and reading.score.mean is not None else float("-inf")
+
+
+def _dict(reading: Reading | None) -> dict[str, Any] | None:
+    return reading.score.asdict() if reading else None
+
+
+def _accuracy(outcomes: Outcomes) -> dict[str, Any]:
+    return accuracy(outcomes).asdict()

@@ -1,0 +1,291 @@
+"""A campaign's life: prepare, research, finals, report. Whatever kills it, `resume` goes on from the ledger."""
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aarlab.campaign import finals, team, workers
+from aarlab.campaign import view as views
+from aarlab.campaign.config import BadCampaign, Config, lock
+from aarlab.lab import vault as vaults
+from aarlab.lab.execution import Halted
+from aarlab.lab.ledger import DamagedLedger, Ledger, verify
+from aarlab.lab.scoring import Yardstick
+from aarlab.lab.server import Server
+from aarlab.lab.service import Lab
+from aarlab.lab.state import State, replay
+from aarlab.lab.vault import Vault
+from aarlab.problems import base
+from aarlab.report.html import write_html
+from aarlab.report.view import View
+from aarlab.sandbox.probe import probe
+
+TICK = 5.0
+GRACE = 5.0  # seconds that an experiment in flight may take when the time is over
+Watch = Callable[["Moment"], None]
+
+
+class Stopped(Exception):
+    """Somebody asked the campaign to stop (Ctrl-C, TERM); it can be resumed."""
+
+
+@dataclass
+class Moment:
+    """What a watcher is told, again and again: the phase in words, and the lab once there is one."""
+
+    phase: str
+    lab: Lab | None = None
+    config: Config | None = None
+
+
+def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
+    """Make a campaign's folder: configuration, vault, ledger. Raises BadCampaign if something is in the way."""
+    if folder.exists() and not folder.is_dir():
+        raise BadCampaign(f"{folder}: a file; name another folder by --dir")
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            campaign = (folder / "campaign.toml").exists()
+            advice = f"go on with `aarlab resume {folder}`, or name" if campaign else "name"
+            raise BadCampaign(f"{folder}: not empty; {advice} another folder by --dir")
+        problem = base.load(config.problem)
+        for part in ("snapshots", "findings", "sandboxes", "logs"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        vault = vaults.create(folder / "vault", secret)
+        with closing(Ledger(folder / "lab.db", create=True)) as ledger:
+            ledger.append(
+                "campaign_started", "lab", config=config.model_dump(), commitment=vault.commitment,
+                secret="random" if secret is None else "fixed", sandbox=config.sandbox,
+                isolated=config.sandbox != "none", researchers=config.researchers, lanes=team.lanes(config, problem),
+            )  # fmt: skip
+        config.write(folder / "campaign.toml")  # last: a folder with this file is whole
+    except OSError as error:
+        raise BadCampaign(f"{folder}: {error.strerror or error}; name a writable folder by --dir") from error
+
+
+def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
+    """Run a campaign from wherever it stands to its end; returns the summary. The only writer while it runs.
+
+    Raises BadCampaign, DamagedLedger, DamagedVault or SandboxRefused before anything is changed, Stopped on Ctrl-C.
+    """
+    config = Config.read(folder)
+    with lock(folder), ExitStack() as stack:
+        verify(folder / "lab.db")
+        ledger, state, vault = open_records(folder)
+        stack.callback(ledger.close)
+        if state.summary is not None:
+            if not (folder / "report.html").exists():
+                write_report(folder)
+            return state.summary
+        began = time.monotonic()
+        probed = probe(config.sandbox)
+        for part in ("snapshots", "findings", "sandboxes", "logs"):
+            (folder / part).mkdir(exist_ok=True)
+        problem = base.load(config.problem, vault.draws)
+        lab = Lab(
+            folder, problem, ledger, vault, state, config.budget, config.sandbox, config.slots,
+            probed.startup_cpu_seconds,
+        )  # fmt: skip
+        stack.callback(lab.close)
+        signals = stack.enter_context(_stoppable(lab))
+        pool = stack.enter_context(workers.pool(config.slots))
+        watch(Moment("preparing the sealed sets", lab, config))
+        yards = prepare(lab, config, pool, watch)
+        prepared = time.monotonic() - began
+        for finding in state.findings:
+            lab.mirror(finding)
+        if state.ended is None:
+            research(lab, config, signals, watch)
+        researched = time.monotonic() - began - prepared
+        results = finals.conclude(
+            lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config))
+        )
+        summary = summarise(folder, config, state, results)
+        summary["wall_seconds"] = round(time.monotonic() - began, 1)
+        summary["seconds"] = {
+            "prepare": round(prepared, 1), "research": round(researched, 1),
+            "finals": round(time.monotonic() - began - prepared - researched, 1),
+        }  # fmt: skip
+        lab.log("finished", summary=summary)
+        write_report(folder)
+        return summary
+
+
+def open_records(folder: Path) -> tuple[Ledger, State, Vault]:
+    """The ledger, the state replayed from it, and the vault that it commits to."""
+    ledger = Ledger(folder / "lab.db")
+    try:
+        state = replay(ledger.events())
+        if not state.started:
+            raise DamagedLedger(f"{folder / 'lab.db'}: holds no campaign")
+        return ledger, state, vaults.open_vault(folder / "vault", state.started["commitment"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        ledger.close()
+        raise DamagedLedger(f"{folder / 'lab.db'}: a record is unreadable ({error}); restore it from a copy") from error
+    except BaseException:
+        ledger.close()
+        raise
+
+
+def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str, Yardstick]:
+    """Draw and encode everything before the clock starts: practice, `search`, `select`, `final`."""
+    name, vault = lab.problem.name, lab.vault
+    first = team.practice_seed(config)
+    draws: dict[str, Future[Any]] = {
+        "practice": pool.submit(workers.prepare_practice, name, range(first, first + 2 * team.PRACTICE_INSTANCES))
+    }
+    for set_name in ("search", "select", "final"):
+        draws[set_name] = pool.submit(workers.prepare_draw, name, vault, set_name)
+    for set_name, job in draws.items():
+        job.result()
+        watch(Moment(f"preparing: {set_name} is drawn", lab, config))
+    jobs = {s: pool.submit(workers.prepare_yardstick, name, vault, s) for s in ("search", "select", "final")}
+    ahead = team.expected_experiments(config)
+    early = [
+        pool.submit(workers.control_practice, name, config.seed, range(n, min(n + 5, ahead)), finals.CONTROL_SEEDS)
+        for n in range(0, ahead, 5)
+    ]
+    yards = {s: job.result() for s, job in jobs.items()}
+    lab.prepared(yards["search"], draws["practice"].result())
+    lab.publish_baseline()
+    for n, job in enumerate(early):
+        job.result()
+        watch(Moment(f"preparing the comparator: {min(5 * n + 5, ahead)} of {ahead}", lab, config))
+    return yards
+
+
+def research(lab: Lab, config: Config, signals: "Signals", watch: Watch) -> None:
+    """The researchers' time: start them, serve them, stop when the budget is used up or nobody is left.
+
+    Raises Stopped, or what went wrong in a thread of the lab's own.
+    """
+    names = config.names
+    lab.begin(names)
+    server = threading.Thread(target=_serve, args=(lab,), daemon=True)
+    why = "everyone stopped"
+    with signals.held(), Server(lab, names) as door, team.Team(lab, config, door) as researchers:
+        server.start()
+        ticked = lab.elapsed
+        try:
+            # Rounds end by themselves when nobody is left but those who were silent for too long.
+            while researchers.running() and server.is_alive() and not signals.asked:
+                if config.minutes is not None and lab.elapsed >= config.minutes * 60:
+                    why = "time"
+                    break
+                if lab.elapsed - ticked >= TICK:
+                    ticked = lab.elapsed
+                    lab.tick()
+                watch(Moment("research", lab, config))
+                time.sleep(0.2)
+        finally:
+            lab.over.set()
+            if why == "time":
+                lab.drain(GRACE)
+            lab.stop(at_once=bool(signals.asked))
+            researchers.stop()
+            lab.drain(GRACE)  # what was ended has yet to return
+            server.join()
+            if lab.fault is None:
+                lab.tick()
+    lab.halt_clock()
+    if lab.fault is not None:
+        raise lab.fault
+    if signals.asked:
+        raise Stopped(signals.asked)
+    limit = config.experiments
+    if limit is not None and len(lab.state.practices) >= limit:
+        why = "experiments"
+    lab.log("research_ended", why=why, elapsed=round(lab.elapsed, 3))
+
+
+def _serve(lab: Lab) -> None:
+    try:
+        if lab.budget.rounds:
+            lab.run_rounds()
+        else:
+            lab.judge_as_they_come()
+    except Halted:
+        pass
+    except BaseException as error:
+        lab.failed(error)
+
+
+def summarise(folder: Path, config: Config, state: State, results: dict[str, Any]) -> dict[str, Any]:
+    """The object that `run --json` prints, from counts and results."""
+    cpu = state.cpu
+    lab_cpu = cpu["lab"] + cpu["starts"]
+    whole = lab_cpu + cpu["sandboxes"]
+    return {
+        "campaign": state.started["commitment"][:12], "problem": config.problem, "seed": config.seed,
+        "kind": config.kind, "researchers": config.researchers, "sandbox": config.sandbox,
+        "secret": state.started["secret"], "experiments": len(state.practices),
+        "submissions": len(state.submissions), "findings": len(state.findings), "wall_seconds": 0.0,
+        "lab_share": round(lab_cpu / whole, 4) if whole else None, **results, "report": str(folder / "report.html"),
+    }  # fmt: skip
+
+
+def open_view(folder: Path) -> View:
+    """The campaign as reports show it, from the ledger and the snapshots."""
+    config = Config.read(folder)
+    ledger, state, _ = open_records(folder)
+    try:
+        return views.build(folder, config, state, ledger)
+    finally:
+        ledger.close()
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html and report.json; returns the path of the first."""
+    view = open_view(folder)
+    if not view.summary:
+        raise BadCampaign(f"{folder}: not finished, so there is nothing to report; go on with `aarlab resume {folder}`")
+    (folder / "report.json").write_text(json.dumps(view.summary, indent=1) + "\n")
+    write_html(view, folder / "report.html")
+    return folder / "report.html"
+
+
+@dataclass
+class Signals:
+    """INT and TERM become Stopped, raised once in the main thread; while `held`, they are only taken note of."""
+
+    lab: Lab
+    asked: str = ""
+    holding: bool = False
+
+    def hear(self, number: int, frame: object) -> None:
+        if self.asked:
+            return  # it is stopping
+        self.asked = signal.Signals(number).name
+        sys.stderr.write("\nstopping; nothing is lost\n")
+        if not self.holding:
+            self.lab.halted.set()  # a sealed run in flight is not waited for
+            raise Stopped(self.asked)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self.holding = True
+        try:
+            yield
+        finally:
+            self.holding = False
+
+
+@contextmanager
+def _stoppable(lab: Lab) -> Iterator[Signals]:
+    signals = Signals(lab)
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {s: signal.signal(s, signals.hear) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)

@@ -1,0 +1,104 @@
+"""The team: who the researchers are, what each is told, and their processes in their sandboxes."""
+
+import time
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from aarlab.campaign.config import Config
+from aarlab.lab.server import Server
+from aarlab.lab.service import Lab
+from aarlab.problems.base import Problem
+from aarlab.sandbox.box import Box, Limits
+from aarlab.sandbox.process import Running, start
+
+PRACTICE_INSTANCES = 5  # of an experiment; as many again are kept for confirming
+EXPERIMENTS_A_MINUTE = 40  # of the whole lab on two cores: how much of the comparator is computed ahead
+
+
+def practice_seed(config: Config) -> int:
+    """The first public instance of this campaign; another user seed practises on others."""
+    return config.seed * 1000
+
+
+def expected_experiments(config: Config) -> int:
+    if config.experiments is not None:
+        return config.experiments
+    return int(min((config.minutes or 0) * EXPERIMENTS_A_MINUTE, 400))
+
+
+def lanes(config: Config, problem: Problem) -> dict[str, dict[str, Any]]:
+    """What each researcher is told: its direction (own: different ones; one: all the same; none), seed, sampler."""
+    directions = list(problem.directions)
+    told = {}
+    for i, name in enumerate(config.names):
+        d = {"own": directions[i % len(directions)], "one": directions[0], "none": None}[config.directions]
+        told[name] = {
+            "direction": d.name if d else "none", "family": d.family if d else None,
+            "hint": d.hint if d else "no direction", "seed": config.seed * 1000 + i, "sampler": config.sampler,
+            "practice_seed": practice_seed(config), "start": problem.baselines[0],
+        }  # fmt: skip
+    return told
+
+
+class Team:
+    """The researchers' processes, while the `with` block runs."""
+
+    def __init__(self, lab: Lab, config: Config, door: Server) -> None:
+        self.lab, self.config, self.door = lab, config, door
+        self.processes: dict[str, Running] = {}
+
+    def __enter__(self) -> "Team":
+        try:
+            for name in sorted(self.lab.active, key=lambda n: (len(n), n)):
+                self.processes[name] = self._start(name)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def running(self) -> bool:
+        """Whether anybody is still at work; takes note of those who have ended."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self._ended(name)
+        return bool(self.processes)
+
+    def stop(self) -> None:
+        for name in list(self.processes):
+            self._ended(name)
+
+    def _start(self, name: str) -> Running:
+        program = Path(str(resources.files("aarlab.researchers").joinpath(f"{self.config.kind}.py")))
+        workspace = self.lab.folder / "sandboxes" / name
+        workspace.mkdir(exist_ok=True)
+        box = Box(
+            kind=self.config.sandbox,
+            read_only={
+                "/agent/agent.py": program, "/findings": self.lab.folder / "findings",
+                "/lab.sock": self.door.path(name),
+            },
+            writable={"/workspace": workspace},
+        )  # fmt: skip
+        box = Box(box.kind, box.read_only, box.writable, {"LAB_SOCKET": box.path("/lab.sock")})
+        argv = [box.python, box.path("/agent/agent.py"), box.path("/workspace")]
+        whole = 10 * 24 * 3600.0
+        self.lab.doing[name] = "starting"
+        return start(box, argv, Limits(memory_mb=2048, cpu_seconds=whole, wall_seconds=whole, processes=64))
+
+    def _ended(self, name: str) -> None:
+        done = self.processes.pop(name).kill()  # one that has ended by itself stays as it ended
+        self.lab.spent(done.cpu_seconds)
+        self.lab.left(name)
+        said = done.stderr_tail[-2000:].decode("utf-8", "replace")
+        code = "stopped" if self.lab.over.is_set() and done.code != "ok" else done.code
+        self.lab.log("researcher_ended", name, code=code, said=said if code not in ("ok", "stopped") else "")
+        log = self.lab.folder / "logs" / f"{name}.log"
+        with log.open("ab") as file:
+            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {done.code}\n".encode() + done.stderr_tail)

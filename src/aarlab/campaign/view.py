@@ -1,0 +1,107 @@
+"""From a campaign's state to the plain view that the report shows."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aarlab.campaign.config import Config
+from aarlab.kit.stats import Score, undefined
+from aarlab.lab import snapshots
+from aarlab.lab.ledger import Ledger
+from aarlab.lab.state import Practice, State
+from aarlab.report import view
+
+RELEASE = "Ladder: a score is published, rounded to .005, only if it beats the best published by a paired z >= 3.5"
+
+
+def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.View:
+    lanes: dict[str, Any] = state.started["lanes"]
+    claims = _claims(state)
+
+    def files(snapshot: str | None) -> Mapping[str, str]:
+        return snapshots.load(folder / "snapshots", snapshot) if snapshot else {}
+
+    return view.View(
+        summary=state.summary or {},
+        config=config.model_dump(),
+        command=command(config, folder),
+        folder=str(folder),
+        researchers=[
+            view.Researcher(
+                name=r, direction=lanes[r]["direction"], family=lanes[r]["family"] or "", kind=config.kind,
+                experiments=sum(p.researcher == r for p in state.practices),
+                submissions=sum(s.researcher == r for s in state.submissions.values()),
+                findings=sum(f.researcher == r for f in state.findings),
+            )
+            for r in config.names
+        ],
+        experiments=[
+            view.Experiment(p.elapsed, p.hours, p.researcher, _claim(p.claim), p.family, p.name)
+            for p in state.practices
+        ],
+        submissions=[
+            view.Submission(
+                s.elapsed, s.hours, s.researcher, str(s.id), s.name, s.snapshot, s.status, s.improved, s.released,
+                s.search, s.family,
+            )
+            for s in state.submissions.values()
+        ],
+        findings=[
+            view.Finding(
+                str(f.id), f.elapsed, f.researcher, f.kind, f.title, f.family, f.text,
+                card=files(f.snapshot).get("card.toml", ""), code=files(f.snapshot).get("method.py", ""),
+                claim=_claim(claims.get(f.snapshot or "")),
+                released=state.submissions[f.submission].released if f.submission in state.submissions else None,
+                submission=str(f.submission) if f.submission else None,
+            )
+            for f in state.findings
+        ],
+        finalists=[_finalist(f, state.summary or {}) for f in (state.summary or {}).get("finalists", [])],
+        ledger=view.Ledger(ledger.head, ledger.count),
+        sandbox=config.sandbox,
+        release=RELEASE,
+        secret=state.started["secret"],
+        ended="" if state.ended in (None, "time", "experiments") else str(state.ended),
+    )  # fmt: skip
+
+
+def command(config: Config, folder: Path) -> list[str]:
+    """The command line that asks for the same campaign again."""
+    words = ["aarlab", "run", config.problem, "--researchers", str(config.researchers)]
+    if config.minutes is not None:
+        words += ["--minutes", f"{config.minutes:g}"]
+    if config.experiments is not None:
+        words += ["--experiments", str(config.experiments)]
+    words += ["--directions", config.directions, "--seed", str(config.seed)]
+    if config.sampler != "tpe":
+        words += ["--sampler", config.sampler]
+    if config.sandbox != "bwrap":
+        words += ["--sandbox", config.sandbox]
+    return [shlex.quote(w) for w in words]
+
+
+def _claims(state: State) -> dict[str, Score]:
+    """The last practice claim of every snapshot."""
+    return {p.snapshot: p.claim for p in state.practices if p.claim is not None}
+
+
+def _claim(score: Score | Practice | None) -> view.Claim | None:
+    if not isinstance(score, Score) or score.mean is None:
+        return None
+    return view.Claim(score.mean, score.low, score.high)
+
+
+def _finalist(f: Mapping[str, Any], summary: Mapping[str, Any]) -> view.Finalist:
+    best = summary.get("best") or {}
+    audits = best.get("audits", {}) if best.get("submission") == f["submission"] else {}
+    return view.Finalist(
+        rank=f["rank"], submission=str(f["submission"]), method=f["method"], researcher=f["researcher"],
+        search=view.as_score(f["search"]), select=view.as_score(f["select"], "it failed to run"),
+        final=view.as_score(f["final"]) if f["final"] else None,
+        final_ood=view.as_score(f["final_ood"]) if f["final_ood"] else None, passed=f["passed"],
+        audits={
+            name: view.Audit(a["verdict"], view.as_score(a["value"]) if a["value"] else undefined(""), a["why"])
+            for name, a in audits.items()
+        },
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""The lab's own trusted computing, in worker processes of one thread each: draws, references, and the comparator.
+
+Nothing that a researcher wrote runs here.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.synchronize import Event
+from typing import Any
+
+from aarlab.kit.stats import Outcomes, join
+from aarlab.lab.scoring import Yardstick, yardstick
+from aarlab.lab.vault import Vault
+from aarlab.problems import base
+from aarlab.problems.base import References
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes that inherit one-thread settings; small models are slower with more.
+
+    When the block is left by an exception (Ctrl-C), work in hand is dropped; else it is waited for.
+    """
+    for name in THREADS:
+        os.environ[name] = "1"
+    context = get_context("spawn")
+    leave = context.Event()
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_serve_the_parent, initargs=(leave,))
+    try:
+        yield executor
+    except BaseException:
+        leave.set()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _serve_the_parent(leave: Event) -> None:
+    """Ctrl-C is for the parent to hear, which says when to leave; one that was killed leaves no worker behind."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    for wait in (leave.wait, parent.join if parent else leave.wait):
+        threading.Thread(target=_leave_after, args=(wait,), daemon=True).start()
+
+
+def _leave_after(wait: Callable[[], object]) -> None:
+    wait()
+    os._exit(1)
+
+
+def prepare_practice(problem: str, seeds: Sequence[int]) -> dict[int, References]:
+    """Public instances and their floors and ceilings, by seed."""
+    opened = base.load(problem)
+    return {seed: opened.references(opened.practice(seed)) for seed in seeds}
+
+
+def prepare_draw(problem: str, vault: Vault, set_name: str) -> None:
+    """Draw and encode the rows of a sealed set."""
+    base.load(problem, vault.draws).sealed(set_name, 0, vault.secret)
+
+
+def prepare_yardstick(problem: str, vault: Vault, set_name: str) -> Yardstick:
+    """Instances, floor and ceiling of a sealed set."""
+    return yardstick(base.load(problem, vault.draws), vault, set_name)
+
+
+def baseline(problem: str, vault: Vault, set_name: str, name: str, yard: Yardstick) -> Outcomes:
+    """An untuned baseline on every instance of a sealed set."""
+    opened = base.load(problem, vault.draws)
+    return join([opened.references(i, [name]).baselines[name] for i in yard.instances])
+
+
+def control_practice(problem: str, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:
+    """Practice scores (mean gap recovered) of the numbered configurations of the seeded random search, cached."""
+    opened = base.load(problem)
+    return [opened.control_practice(seed, n, seeds) for n in numbers]
+
+
+def control_sealed(problem: str, vault: Vault, seed: int, number: int, yard: Yardstick) -> Outcomes:
+    """A configuration of the random search on every instance of a sealed set."""
+    opened = base.load(problem, vault.draws)
+    return join([opened.score(i, opened.control(seed, number, i)) for i in yard.instances])
+
+
+def check(problem: str) -> Mapping[str, Any]:
+    """A testbed's calibration (problems/*/check.py), in a worker."""
+    return base.load(problem).check()

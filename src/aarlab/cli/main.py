@@ -1,0 +1,219 @@
+"""The `aarlab` command. Figures go to standard output, progress to standard error.
+
+Exit status: 0 done, 1 failed, 2 wrong usage or bad input, 3 money, tokens or quota ended it early.
+"""
+
+import errno
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from aarlab.campaign import run as campaign
+from aarlab.campaign.config import BadCampaign, Config
+from aarlab.cli import bench, problems, watching
+from aarlab.lab.ledger import DamagedLedger, verify
+from aarlab.lab.snapshots import BadMethod
+from aarlab.lab.vault import DamagedVault
+from aarlab.problems.base import UnknownProblem
+from aarlab.report.summary import print_summary
+from aarlab.report.text import line
+from aarlab.sandbox.box import SandboxRefused
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+BAD_INPUT = (BadCampaign, BadMethod, DamagedLedger, DamagedVault, SandboxRefused, UnknownProblem)
+
+app = typer.Typer(
+    name="aarlab", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="An open laboratory of automated alignment researchers: pick a problem and a budget, watch a team of "
+    "researchers work on it, and get results that were re-executed and not claimed.",
+    epilog="Start with:  aarlab run w2s/prose --minutes 3",
+)  # fmt: skip
+ledger_app = typer.Typer(no_args_is_help=True, help="The campaign's hash-chained record.")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(problems.app, name="problems")
+app.add_typer(bench.app, name="bench")
+app.command("pretrain")(problems.pretrain)
+app.command("baselines")(problems.baselines)
+app.command("practice")(problems.practice)
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The campaign's folder.")]
+
+
+@app.command()
+def run(
+    problem: Annotated[str, typer.Argument(help="A testbed, such as w2s/prose; `aarlab problems` lists them.")],
+    researchers: Annotated[int, typer.Option(help="How many researchers work at once.")] = 9,
+    kind: Annotated[str, typer.Option(help="Kind of researcher: search.")] = "search",
+    directions: Annotated[str, typer.Option(help="own: a different hint each; one: all the same; none.")] = "own",
+    sampler: Annotated[str, typer.Option(help="tpe, or random as a control (kind search).")] = "tpe",
+    minutes: Annotated[float | None, typer.Option(help="Minutes of research (default 3).")] = None,
+    experiments: Annotated[
+        int | None, typer.Option(help="Practice experiments of the whole lab; runs in rounds, repeatable.")
+    ] = None,
+    submissions: Annotated[int, typer.Option(help="Submissions that one researcher may hand over.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seeds the public instances and the researchers; never sealed sets.")] = 0,
+    secret: Annotated[
+        str | None, typer.Option(help="A fixed secret for the vault, in hex (studies, tests); stamped on every output.")
+    ] = None,
+    directory: Annotated[Path | None, typer.Option("--dir", help="The campaign's folder (made by this command).")] = None,
+    sandbox: Annotated[str, typer.Option(help="bwrap, or none: NOT ISOLATED, and stamped so.")] = "bwrap",
+    as_json: Json = False,
+) -> None:
+    """Run a campaign: a team of researchers on one problem, under one budget.
+
+    Example: aarlab run w2s/prose --researchers 9 --minutes 3 --seed 1
+    """
+    if minutes is None and experiments is None:
+        minutes = 3.0
+    try:
+        config = Config(
+            problem=problem, researchers=researchers, kind=kind, directions=directions, sampler=sampler,  # type: ignore[arg-type]
+            minutes=minutes, experiments=experiments, submissions=submissions, seed=seed, sandbox=sandbox,  # type: ignore[arg-type]
+        )  # fmt: skip
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = f"--{first['loc'][0]}: " if first["loc"] else ""
+        raise BadCampaign(f"{option}{first['msg']}") from error
+    campaign.start(config, folder := directory or _fresh_folder(problem, seed), _secret(secret))
+    _conduct(folder, as_json)
+
+
+@app.command()
+def resume(directory: Folder, as_json: Json = False) -> None:
+    """Go on with a campaign that was stopped or killed; a finished one prints its summary again."""
+    _conduct(directory, as_json)
+
+
+@app.command()
+def status(directory: Folder, as_json: Json = False) -> None:
+    """How a campaign stands: experiments, submissions, findings, what is published."""
+    ledger, state, _ = campaign.open_records(directory)
+    ledger.close()
+    figures = {
+        "problem": state.started["config"]["problem"], "elapsed": state.elapsed, "ended": state.ended,
+        "finished": state.summary is not None, "experiments": len(state.practices),
+        "submissions": len(state.submissions), "waiting": len(state.waiting), "findings": len(state.findings),
+        "published": state.published,
+    }  # fmt: skip
+    _print(figures, as_json)
+
+
+@app.command()
+def findings(directory: Folder, as_json: Json = False) -> None:
+    """What the researchers have shared, oldest first."""
+    ledger, state, _ = campaign.open_records(directory)
+    ledger.close()
+    rows = [
+        {"id": f.id, "researcher": f.researcher, "kind": f.kind, "title": f.title, "family": f.family,
+         "text": f.text, "submission": f.submission, "snapshot": f.snapshot}
+        for f in state.findings
+    ]  # fmt: skip
+    _print_rows({"findings": rows}, ("id", "researcher", "kind", "title", "family"), as_json)
+
+
+@app.command()
+def leaderboard(directory: Folder, as_json: Json = False) -> None:
+    """Submissions by their raw `search` score. For people: researchers see released figures alone."""
+    ledger, state, _ = campaign.open_records(directory)
+    ledger.close()
+    scored = [s for s in state.submissions.values() if s.search is not None]
+    rows = [
+        {"submission": s.id, "method": s.name, "researcher": s.researcher, "released": s.released,
+         "search": s.search.asdict() if s.search else None}
+        for s in sorted(scored, key=lambda s: -(s.search.mean or 0.0) if s.search else 0.0)
+    ]  # fmt: skip
+    _print_rows({"leaderboard": rows}, ("submission", "method", "researcher", "released"), as_json)
+
+
+@app.command()
+def report(directory: Folder, as_json: Json = False) -> None:
+    """Write report.html again from the ledger and the snapshots."""
+    _print({"report": str(campaign.write_report(directory))}, as_json)
+
+
+@ledger_app.command("verify")
+def ledger_verify(directory: Folder, as_json: Json = False) -> None:
+    """Recompute the hash chain of a campaign's record; names the first record that does not fit."""
+    count, head = verify(directory / "lab.db")
+    _print({"ok": True, "records": count, "head": head}, as_json)
+
+
+def _conduct(folder: Path, as_json: bool) -> None:
+    with watching.watcher() as watch:
+        summary = campaign.conduct(folder, watch)
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        print_summary(campaign.open_view(folder), Console())
+
+
+def _secret(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        value = bytes.fromhex(text)
+    except ValueError as error:
+        raise BadCampaign("--secret: not hexadecimal; give 64 hex digits, or leave it out for a random one") from error
+    if len(value) < 16:
+        raise BadCampaign("--secret: too short; give at least 32 hex digits")
+    return value
+
+
+def _fresh_folder(problem: str, seed: int) -> Path:
+    """campaigns/w2s-prose-seed1, then -2, -3 …"""
+    stem = Path("campaigns") / f"{problem.replace('/', '-')}-seed{seed}"
+    folder, number = stem, 1
+    while folder.exists():
+        number += 1
+        folder = stem.with_name(f"{stem.name}-{number}")
+    return folder
+
+
+def _print(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name}: {value}")
+
+
+def _print_rows(figures: dict[str, list[dict[str, Any]]], columns: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures))
+        return
+    table = Table(*columns, box=None)
+    for row in next(iter(figures.values())):
+        table.add_row(*(line(str(row[c])) for c in columns))
+    Console(markup=False).print(table)
+
+
+def main() -> None:
+    """Parse, call, and turn every expected fault into one line and a status."""
+    threadpool_limits(1)
+    try:
+        app()
+    except campaign.Stopped as error:
+        print(f"aarlab: stopped ({error}); go on with `aarlab resume DIR`", file=sys.stderr)
+        sys.exit(1)
+    except BAD_INPUT as error:
+        print(f"aarlab: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"aarlab: {place}{error.strerror}; make room or give another folder, then resume", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

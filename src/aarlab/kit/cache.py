@@ -1,0 +1,32 @@
+"""Where derived files live, and how they are made whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """$AARLAB_CACHE, or ~/.cache/aarlab. Everything in it can be deleted and is made again when needed."""
+    return Path(os.environ.get("AARLAB_CACHE") or Path.home() / ".cache" / "aarlab")
+
+
+def built(folder: Path, build: Callable[[Path], None]) -> Path:
+    """Return `folder`, building it first if it is not there. Built beside and renamed, so it is never half there;
+    two processes may build at once, and the first to finish wins."""
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        build(draft)
+        draft.chmod(0o755)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder

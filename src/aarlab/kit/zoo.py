@@ -1,0 +1,477 @@
+"""The zoo: every method that composes the kit's blocks, as a flat set of choices that a search can climb
+in.
+
+A `Config` names a representation, up to two relabellers, an optional filter, a trainer and an ensemble;
+`run` runs it, `source` writes it as a readable method.py that gives exactly the same predictions,
+`suggest` draws one from anything with Optuna's `suggest_categorical`, `suggest_float` and `suggest_int`
+(optuna itself is not imported here).
+"""
+
+import hashlib
+import json
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aarlab.kit import blocks
+from aarlab.kit.heads import balance
+from aarlab.kit.represent import LAYERS, represent
+from aarlab.kit.task import W2STask
+
+Value = str | int | float | bool | None
+
+RELABELLERS: Mapping[str, Callable[..., Any]] = {
+    f.__name__: f
+    for f in (
+        blocks.ccs, blocks.curriculum, blocks.elicit, blocks.em, blocks.graph, blocks.knn, blocks.oof,
+        blocks.self_training, blocks.zero_shot_prior,
+    )
+}  # fmt: skip
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    f.__name__: f for f in (blocks.confident, blocks.overlap, blocks.weigh, blocks.sharpen, blocks.hard)
+}
+TRAINERS: Mapping[str, Callable[..., Any]] = {
+    f.__name__: f for f in (blocks.logistic, blocks.logconf, blocks.gce, blocks.evolve)
+}
+STAGES = ("first", "label", "filter", "train")  # in the order in which they run
+REPRESENTATION = ("layers", "logprobs", "pca", "whiten", "logprob_scale")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Choices by name. Plain names: `layers`, `logprobs`, `pca`, `whiten`, `logprob_scale` (see
+    `represent`), `first`, `label` (relabellers, "none" to skip), `filter`, `train`, `members` (bootstrap;
+    1: none), `balance`. Dotted names are a stage's parameters: `label.k`, `train.ridge`. What is left out
+    takes the block's default.
+
+    Raises ValueError for a choice that means nothing.
+    """
+
+    choices: Mapping[str, Value]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", MappingProxyType(dict(sorted(self.choices.items()))))
+        check(self)
+
+    def __hash__(self) -> int:
+        return hash(self.json())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Config) and self.json() == other.json()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Config, (dict(self.choices),)
+
+    def asdict(self) -> dict[str, Value]:
+        return dict(self.choices)
+
+    def json(self) -> str:
+        return json.dumps(self.asdict(), sort_keys=True)
+
+    @classmethod
+    def parse(cls, text: str) -> "Config":
+        """Read what `json` wrote."""
+        return cls(json.loads(text))
+
+    @property
+    def name(self) -> str:
+        """Stages and a short hash: "elicit-confident-logistic-1f2e3d"."""
+        parts = [str(self.choices.get(s, "none")) for s in STAGES]
+        return "-".join(
+            [*(p for p in parts if p != "none"), hashlib.sha256(self.json().encode()).hexdigest()[:6]]
+        )
+
+    def parameters(self, stage: str) -> dict[str, Value]:
+        """Arguments of one stage."""
+        return {k.partition(".")[2]: v for k, v in self.choices.items() if k.startswith(stage + ".")}
+
+
+# The eleven families of the AAR study, and the blocks that make a method one of theirs ("stage:block").
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "self-training": ("label:self_training",),
+        "ensemble": ("members",),
+        "distillation": ("label:oof", "filter:sharpen"),
+        "data filtering": ("filter:confident", "filter:overlap"),
+        "confidence weighting": ("filter:weigh",),
+        "loss function": ("train:logconf", "train:gce"),
+        "unsupervised elicitation": ("label:elicit", "label:zero_shot_prior"),
+        "curriculum": ("label:curriculum",),
+        "model internals": ("label:ccs", "label:knn", "label:graph"),
+        "evolutionary": ("train:evolve",),
+        "other": ("label:em",),
+    }
+)
+
+
+def family(config: Config) -> str:
+    """The family of a configuration: that of its most particular block (relabellers first, then loss,
+    then filter)."""
+    c = config.choices
+    if c.get("train") == "zero_shot":
+        return "unsupervised elicitation"
+    marks = [f"label:{c.get('label')}", f"label:{c.get('first')}", f"train:{c.get('train')}"]
+    marks += [f"filter:{c.get('filter')}"]
+    marks += ["members"] if int(c.get("members", 1) or 1) > 1 else []
+    for mark in marks:
+        for name, members in FAMILIES.items():
+            if mark in members:
+                return name
+    return "other"
+
+
+def check(config: Config) -> None:
+    """Raises ValueError, naming what is known, for a choice that means nothing."""
+    known = {
+        "first": {"none", *RELABELLERS},
+        "label": {"none", *RELABELLERS},
+        "filter": {"none", *FILTERS},
+        "train": {"zero_shot", *TRAINERS},
+    }
+    c = config.choices
+    for key, value in c.items():
+        stage, dot, parameter = key.partition(".")
+        if dot:
+            if stage not in STAGES:
+                raise ValueError(f"unknown choice {key!r}: no stage {stage!r} of {', '.join(STAGES)}")
+            block = _block(stage, str(c.get(stage, "logistic" if stage == "train" else "none")))
+            takes = block.__kwdefaults__ or {} if block else {}
+            if parameter not in takes:
+                raise ValueError(
+                    f"{c.get(stage)!r} takes no {parameter!r}; it takes {', '.join(takes) or 'nothing'}"
+                )
+        elif key in known:
+            if value not in known[key]:
+                raise ValueError(f"no {key} {value!r}; known: {', '.join(sorted(known[key]))}")
+        elif key not in (*REPRESENTATION, "members", "balance"):
+            raise ValueError(f"unknown choice {key!r}")
+    if c.get("train") == "zero_shot":
+        extra = [k for k in c if k != "train" and not k.startswith("train.")]
+        if extra:
+            raise ValueError(f"zero_shot trains nothing, so it takes no {', '.join(extra)}")
+
+
+def _block(stage: str, name: str) -> Callable[..., Any] | None:
+    if stage == "train":
+        return blocks.zero_shot if name == "zero_shot" else TRAINERS.get(name)
+    return {**RELABELLERS, **FILTERS}.get(name)
+
+
+def _of(**choices: Value) -> Config:
+    return Config({k.replace("__", "."): v for k, v in choices.items()})
+
+
+BASELINES: Mapping[str, Config] = MappingProxyType(
+    {
+        "naive_hard": _of(filter="hard", train="logistic"),
+        "naive_soft": _of(train="logistic"),
+        "confident_only": _of(filter="confident", filter__keep=0.5, train="logistic"),
+        "logconf": _of(train="logconf", train__alpha=0.5),
+        "self_training": _of(label="self_training", train="logistic"),
+        "oof": _of(label="oof", train="logistic"),
+        "knn": _of(label="knn", train="logistic"),
+        "ccs": _of(label="ccs", train="logistic"),
+        "elicitation": _of(label="elicit", train="logistic"),
+        "ensemble": _of(train="logistic", members=10),
+        "zero_shot": _of(train="zero_shot"),
+    }
+)
+
+
+def applicable(config: Config, paired: bool, logprobs: bool) -> bool:
+    """Whether the configuration can run on such rows and with such a student."""
+    c = config.choices
+    used = {str(c.get(stage, "none")) for stage in STAGES}
+    return (paired or "ccs" not in used) and (logprobs or not used & {"zero_shot", "zero_shot_prior"})
+
+
+def run(task: W2STask, config: Config) -> NDArray[np.float64]:
+    """(n_test,) P(y = 1). Raises ValueError where the configuration is not `applicable`."""
+    c = config.choices
+    if c.get("train") == "zero_shot":
+        return blocks.zero_shot(task, **config.parameters("train"))  # type: ignore[arg-type]
+    x, x_test = represent(task, **{k: c[k] for k in REPRESENTATION if k in c})  # type: ignore[arg-type]
+    y, weight = task.weak, np.ones(len(x), np.float32)
+    for stage in ("first", "label", "filter"):
+        block = _block(stage, str(c.get(stage, "none")))
+        if block is not None:
+            y, weight = block(task, x, y, weight, **config.parameters(stage))
+    members = int(c.get("members", 1) or 1)
+    if members > 1:
+        weight = blocks.bootstrap(task, weight, members=members)
+    head = TRAINERS[str(c.get("train", "logistic"))](task, x, y, weight, **config.parameters("train"))
+    if c.get("balance") and not task.paired:
+        head = balance(head, x)
+    return head.predict(x_test)  # type: ignore[no-any-return]
+
+
+def source(config: Config) -> str:
+    """The text of a method.py whose `run(task)` gives exactly what `run(task, config)` gives."""
+    c = config.choices
+
+    def call(name: str, first: str, arguments: Mapping[str, Value]) -> str:
+        given = "".join(f", {k}={v!r}" for k, v in arguments.items())
+        line = f"{name}({first}{given})"
+        if len(line) < 85:
+            return line
+        inner = "".join(f"        {a},\n" for a in [first, *(f"{k}={v!r}" for k, v in arguments.items())])
+        return f"{name}(\n{inner}    )"
+
+    if c.get("train") == "zero_shot":
+        imports = ["from aarlab.kit.blocks import zero_shot"]
+        lines = [f"return {call('zero_shot', 'task', config.parameters('train'))}"]
+    else:
+        used: list[str] = []
+        chosen = {k: c[k] for k in REPRESENTATION if k in c}
+        lines = [f"x, x_test = {call('represent', 'task', chosen)}"]
+        lines += ["y, weight = task.weak, np.ones(len(x), np.float32)"]
+        for stage in ("first", "label", "filter"):
+            name = str(c.get(stage, "none"))
+            if name != "none":
+                used.append(name)
+                lines.append(f"y, weight = {call(name, 'task, x, y, weight', config.parameters(stage))}")
+        if int(c.get("members", 1) or 1) > 1:
+            used.append("bootstrap")
+            lines.append(f"weight = bootstrap(task, weight, members={c['members']})")
+        trainer = str(c.get("train", "logistic"))
+        used.append(trainer)
+        lines.append(f"head = {call(trainer, 'task, x, y, weight', config.parameters('train'))}")
+        imports = ["import numpy as np", "", f"from aarlab.kit.blocks import {', '.join(sorted(set(used)))}"]
+        if c.get("balance"):
+            imports.append("from aarlab.kit.heads import balance")
+            lines += ["if not task.paired:", "    head = balance(head, x)"]
+        imports.append("from aarlab.kit.represent import represent")
+        lines.append("return head.predict(x_test)")
+    imports.append("from aarlab.kit.task import W2STask")
+    if "import numpy as np" not in imports:
+        imports = ["import numpy as np", "", *imports]
+    body = "\n".join("    " + line for line in lines)
+    title = textwrap.fill(f'"""{what(config)}"""', 100)
+    return f"{title}\n\n" + "\n".join(imports) + f"\n\n\ndef run(task: W2STask) -> np.ndarray:\n{body}\n"
+
+
+SAYS: Mapping[str, str] = {
+    "ccs": "labels from a contrast-consistent direction",
+    "curriculum": "easy rows label the hard ones",
+    "elicit": "labels that predict one another",
+    "em": "posterior through the teacher's noisy channel",
+    "graph": "labels smoothed over the neighbour graph",
+    "knn": "labels from nearest neighbours",
+    "oof": "out-of-fold labels",
+    "self_training": "the student's own labels",
+    "zero_shot_prior": "labels multiplied by the zero-shot prior",
+    "confident": "confident rows only",
+    "overlap": "rows of high overlap density only",
+    "weigh": "rows weighed by confidence",
+    "sharpen": "labels at another temperature",
+    "hard": "hard labels",
+    "logistic": "a logistic head",
+    "logconf": "a head with the auxiliary confidence loss",
+    "gce": "a head with generalised cross-entropy",
+    "evolve": "a head refined by an evolution strategy",
+    "zero_shot": "no training: the student's log-probabilities.",
+}
+
+
+def what(config: Config) -> str:
+    """One sentence that says what the method does."""
+    c = config.choices
+    said = [SAYS[str(c[s])] for s in ("first", "label", "filter") if str(c.get(s, "none")) != "none"]
+    said = said or ([] if c.get("train") == "zero_shot" else ["the teacher's labels"])
+    said.append(SAYS[str(c.get("train", "logistic"))])
+    if int(c.get("members", 1) or 1) > 1:
+        said.append(f"{c['members']} bootstrap members")
+    text = "; then ".join(said).rstrip(".") + "."
+    return text[0].upper() + text[1:]
+
+
+def card(config: Config, why: str, forecast: tuple[float, float, float]) -> str:
+    """The text of card.toml. forecast: effect on gap recovered against the best known, and its 90%
+    interval's ends.
+
+    Raises ValueError unless low <= effect <= high.
+    """
+    effect, low, high = (float(v) for v in forecast)
+    if not low <= effect <= high:
+        raise ValueError(f"a forecast needs low <= effect <= high, not {low}, {effect}, {high}")
+    fields = {"name": config.name, "what": what(config), "why": why, "family": family(config)}
+    # a JSON string is a TOML basic string but for the delete character, and TOML knows no lone surrogates
+    quoted = {k: json.dumps(v, ensure_ascii=False).replace("\x7f", "\\u007f") for k, v in fields.items()}
+    lines = [f"{k} = {v.encode(errors='replace').decode()}" for k, v in quoted.items()]
+    return "\n".join(
+        [*lines, "", "[forecast]", f"effect = {effect!r}", f"low = {low!r}", f"high = {high!r}", ""]
+    )
+
+
+class Trial(Protocol):
+    """What `suggest` asks of a trial: Optuna's own, or `RandomTrial`."""
+
+    def suggest_categorical(self, name: str, choices: Any, /) -> Any: ...
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, log: bool = False) -> float: ...
+
+    def suggest_int(self, name: str, low: int, high: int, /) -> int: ...
+
+
+@dataclass(frozen=True)
+class RandomTrial:
+    """Uniform choices from a generator."""
+
+    rng: np.random.Generator
+
+    def suggest_categorical(self, name: str, choices: Any, /) -> Any:
+        return choices[int(self.rng.integers(len(choices)))]
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, log: bool = False) -> float:
+        if log:
+            return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
+        return float(self.rng.uniform(low, high))
+
+    def suggest_int(self, name: str, low: int, high: int, /) -> int:
+        return int(self.rng.integers(low, high + 1))
+
+
+RIDGE = ("log", 1e-4, 10.0)
+# What may be chosen for every block: ("one of", ...), ("float"|"log", low, high) or ("int", low, high).
+SPACE: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "represent": {
+        "layers": ("one of", *LAYERS),
+        "logprobs": ("one of", True, False),
+        "pca": ("one of", None, 4, 8, 16, 32, 64, 128),
+        "whiten": ("one of", 0.0, 0.5, 1.0),
+        "logprob_scale": ("log", 0.1, 10.0),
+    },
+    "ccs": {
+        "layers": ("one of", "last", "all", "upper"),
+        "pca": ("one of", 4, 8, 16, 32),
+        "share": ("float", 0.2, 1.0),
+    },
+    "curriculum": {
+        "first": ("float", 0.05, 0.6),
+        "stages": ("int", 1, 5),
+        "ridge": RIDGE,
+        "share": ("float", 0.0, 1.0),
+        "last": ("float", 0.6, 1.0),
+    },
+    "elicit": {
+        "start": ("one of", "zero_shot", "cluster", "teacher"),
+        "ridge": RIDGE,
+        "heat": ("log", 0.01, 2.0),
+        "trust": ("float", 0.0, 2.0),
+        "keep": ("float", 0.2, 1.0),
+        "share": ("float", 0.2, 1.0),
+    },
+    "em": {"rounds": ("int", 1, 8), "slices": ("int", 1, 5), "ridge": RIDGE, "temper": ("log", 0.2, 3.0)},
+    "graph": {"k": ("int", 3, 40), "a": ("float", 0.2, 0.98), "share": ("float", 0.2, 1.0)},
+    "knn": {"k": ("int", 3, 60), "share": ("float", 0.2, 1.0)},
+    "oof": {
+        "folds": ("int", 2, 8),
+        "ridge": RIDGE,
+        "share": ("float", 0.2, 1.0),
+        "hard": ("one of", False, True),
+        "drop": ("float", 0.0, 0.6),
+    },
+    "self_training": {
+        "rounds": ("int", 1, 8),
+        "ridge": RIDGE,
+        "keep": ("float", 0.05, 1.0),
+        "hard": ("one of", True, False),
+        "trust": ("float", 0.0, 1.0),
+    },
+    "zero_shot_prior": {
+        "summary": ("one of", "sum", "mean", "lowest", "second", "third", "last"),
+        "strength": ("log", 0.1, 10.0),
+        "trust": ("float", 0.0, 2.0),
+    },
+    "confident": {"keep": ("float", 0.05, 0.95), "balanced": ("one of", True, False)},
+    "weigh": {"power": ("float", 0.25, 4.0)},
+    "overlap": {
+        "keep": ("float", 0.1, 0.9),
+        "k": ("int", 3, 30),
+        "predictable": ("float", 0.0, 2.0),
+        "smooth": ("float", 0.0, 2.0),
+        "dense": ("float", -1.0, 2.0),
+        "moderate": ("float", -2.0, 2.0),
+    },
+    "sharpen": {"power": ("log", 0.25, 4.0)},
+    "hard": {},
+    "logistic": {"ridge": RIDGE},
+    "logconf": {
+        "ridge": RIDGE,
+        "alpha": ("float", 0.1, 0.95),
+        "ramp": ("float", 0.1, 1.0),
+        "kind": ("one of", "hard", "entropy", "product"),
+    },
+    "gce": {"ridge": RIDGE, "q": ("float", 0.05, 1.0)},
+    "evolve": {"ridge": RIDGE, "sigma": ("log", 0.03, 0.5), "trust": ("float", 0.0, 3.0)},
+}
+BEFORE = ("none", "none", "none", "oof", "zero_shot_prior", "em", "knn")
+MEMBERS = (1, 1, 5, 10)
+
+
+def suggest(trial: Trial, family: str | None = None, *, paired: bool = True, logprobs: bool = True) -> Config:
+    """A configuration of the space; with `family`, one that holds a block of that family.
+
+    Names of a restricted choice carry the family, so that one study may mix families. Raises ValueError
+    for an unknown family. Only what is `applicable` to such rows is offered.
+    """
+    if family is not None and family not in FAMILIES:
+        raise ValueError(f"no family {family!r}; known: {', '.join(FAMILIES)}")
+    marks = [m.partition(":") for m in FAMILIES[family]] if family else []
+    usable = [k for k in RELABELLERS if (paired or k != "ccs") and (logprobs or k != "zero_shot_prior")]
+    where = f" ({family}{'' if paired else ', single'}{'' if logprobs else ', no logprobs'})"
+
+    def pick(stage: str, everything: list[Any]) -> Any:
+        wanted = [name for s, _, name in marks if s == stage and name in everything]
+        if not wanted:
+            where_all = where.replace(str(family), "any")
+            return _choose(trial, stage + where_all, ("one of", *everything))
+        return _choose(trial, stage + where, ("one of", *wanted))
+
+    choices: dict[str, Value] = {}
+    for name, spec in SPACE["represent"].items():
+        if "logprob" not in name or logprobs:
+            choices[name] = _choose(trial, name, spec)
+    if not choices.get("logprobs", True):
+        choices.pop("logprob_scale", None)
+    picked = {
+        "first": pick("first", [b for b in BEFORE if b == "none" or b in usable]),
+        "label": pick("label", ["none", *usable]),
+        "filter": pick("filter", ["none", *FILTERS]),
+        "train": pick("train", list(TRAINERS)),
+    }
+    if any(s == "members" for s, _, _ in marks):
+        choices["members"] = _choose(trial, "members" + where, ("one of", 3, 5, 10, 15))
+    else:
+        choices["members"] = _choose(trial, "members", ("one of", *MEMBERS))
+    if not paired:
+        choices["balance"] = _choose(trial, "balance", ("one of", False, True))
+    for stage, block in picked.items():
+        if block == "none":
+            continue
+        choices[stage] = block
+        for name, spec in SPACE[block].items():
+            choices[f"{stage}.{name}"] = _choose(trial, f"{stage}.{block}.{name}", spec)
+    return Config(choices)
+
+
+def _choose(trial: Trial, name: str, spec: tuple[Any, ...]) -> Any:
+    kind, *rest = spec
+    if kind == "one of":
+        return trial.suggest_categorical(name, tuple(rest))
+    if kind == "int":
+        return trial.suggest_int(name, *rest)
+    value = trial.suggest_float(name, *rest, log=kind == "log")
+    return float(f"{value:.3g}")  # three digits read well in a method.py and tune as well as sixteen
+
+
+def sample(
+    rng: np.random.Generator, family: str | None = None, *, paired: bool = True, logprobs: bool = True
+) -> Config:
+    """A random configuration of the space: the control of every guided search."""
+    return suggest(RandomTrial(rng), family, paired=paired, logprobs=logprobs)

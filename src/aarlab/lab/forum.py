@@ -1,0 +1,48 @@
+"""The forum: findings as files, mirrored read-only into every sandbox."""
+
+import json
+import re
+from pathlib import Path
+
+from aarlab.lab.state import Finding, Submission
+
+KINDS = ("result", "hypothesis", "insight", "error", "retraction")
+MAX_TITLE, MAX_TEXT, MAX_FINDINGS = 200, 20_000, 500
+
+
+class BadFinding(ValueError):
+    """The post cannot be taken; the message says why."""
+
+
+def check(kind: object, title: object, text: object, family: object) -> None:
+    """Refuse what is no finding. Content stays hostile: it is escaped wherever it is shown."""
+    if kind not in KINDS:
+        raise BadFinding(f"kind {str(kind)[:40]!r}: one of {', '.join(KINDS)}")
+    for name, value, most in (("title", title, MAX_TITLE), ("text", text, MAX_TEXT), ("family", family, 60)):
+        if not isinstance(value, str) or len(value) > most:
+            raise BadFinding(f"{name}: text of at most {most} characters")
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise BadFinding(f"{name}: not text")
+
+
+def public(finding: Finding, submission: Submission | None) -> dict[str, object]:
+    """What researchers see of a finding: of its submission only what was released."""
+    return {
+        "id": finding.id, "researcher": finding.researcher, "kind": finding.kind, "title": finding.title,
+        "text": finding.text, "family": finding.family, "snapshot": finding.snapshot,
+        "released": submission.released if submission else None,
+    }  # fmt: skip
+
+
+def mirror(folder: Path, finding: Finding, submission: Submission | None, files: dict[str, str]) -> None:
+    """Write one finding as a folder: finding.json, and the files of its snapshot. Made whole, then moved in."""
+    slug = re.sub(r"[^a-z0-9]+", "-", finding.title.lower())[:40].strip("-")
+    target = folder / f"{finding.id:04d}-{finding.kind}-{slug}"
+    if target.exists():
+        return
+    draft = folder / f".{finding.id}"
+    draft.mkdir(parents=True, exist_ok=True)
+    (draft / "finding.json").write_text(json.dumps(public(finding, submission), indent=1))
+    for name, text in files.items():
+        (draft / name).write_bytes(text.encode())
+    draft.rename(target)

@@ -1,0 +1,85 @@
+"""Scoring on sealed sets: one fresh sandbox an instance, predictions against the vault, the raw score to people.
+
+References (floor, ceiling, baselines) are the lab's own trusted code and run outside sandboxes, once, cached.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aarlab.kit.stats import Outcomes, Score, join
+from aarlab.lab.execution import SEALED_SECONDS, execute
+from aarlab.lab.vault import Vault
+from aarlab.problems.base import Instance, Problem
+from aarlab.sandbox.box import Kind
+
+INSTANCES = {"search": 5, "select": 10, "final": 10}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A method on a sealed set. code: "ok", or the first failure; outcomes: of all instances, end to end."""
+
+    code: str
+    outcomes: Outcomes | None
+    cpu_seconds: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """A sealed set with its floor and ceiling on the same rows."""
+
+    instances: Sequence[Instance]
+    floor: Outcomes
+    ceiling: Outcomes
+
+    def score(self, problem: Problem, outcomes: Outcomes) -> Score:
+        return problem.gap(outcomes, self.floor, self.ceiling)
+
+    def score_part(self, problem: Problem, outcomes: Outcomes, ood: bool) -> Score:
+        return problem.gap(outcomes.part(ood), self.floor.part(ood), self.ceiling.part(ood))
+
+
+def yardstick(problem: Problem, vault: Vault, set_name: str, draw: int = 0) -> Yardstick:
+    """Draw the instances of a sealed set and measure floor and ceiling on them."""
+    instances = [problem.sealed(set_name, i, vault.secret, draw) for i in range(INSTANCES[set_name])]
+    references = [problem.references(i) for i in instances]
+    return Yardstick(instances, join([r.floor for r in references]), join([r.ceiling for r in references]))
+
+
+def run_sealed(
+    problem: Problem, vault: Vault, method: Path, label: str, instances: Sequence[Instance], kind: Kind,
+    each: Callable[[Callable[[], Scored]], Scored], pool: ThreadPoolExecutor, halt: threading.Event | None = None,
+) -> Scored:  # fmt: skip
+    """Run a snapshot on sealed instances, each in a fresh sandbox of its own; `each` wraps one run in a slot.
+
+    Predictions already in the vault under `label` are read, not made again, so a campaign that was killed goes on.
+    """
+
+    def one(instance: Instance) -> Scored:
+        output = vault.output(label, instance.key)
+        cpu, runs = 0.0, 0
+        if output is None:
+            done = execute(problem, method, [instance], kind, SEALED_SECONDS, halt)
+            cpu, runs = done.cpu_seconds, 1
+            if done.code != "ok":
+                vault.keep_failure(label, instance.key, done.code, done.text)
+                return Scored(done.code, None, cpu, runs)
+            output = done.outputs[0]
+            vault.keep_output(label, instance.key, output)
+        return Scored("ok", problem.score(instance, np.asarray(output)), cpu, runs)
+
+    def slotted(instance: Instance) -> Scored:
+        return each(lambda: one(instance))
+
+    parts = list(pool.map(slotted, instances))
+    cpu, runs = sum(p.cpu_seconds for p in parts), sum(p.runs for p in parts)
+    failed = next((p.code for p in parts if p.code != "ok"), None)
+    if failed is not None:
+        return Scored(failed, None, cpu, runs)
+    return Scored("ok", join([p.outcomes for p in parts if p.outcomes is not None]), cpu, runs)

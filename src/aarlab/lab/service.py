@@ -1,0 +1,561 @@
+"""The lab: what researchers may ask of it, and how it answers. Every verb writes the ledger before it replies.
+
+Asynchronous campaigns serve each request as it comes. In rounds (`experiments` given) a practice request waits at a
+barrier until every active researcher has one; then findings appear and submissions are judged in researcher order,
+the round's practice runs, and all are answered. So the same seed and secret give the same result on any machine.
+"""
+
+import shutil
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aarlab.kit.stats import Outcomes, join
+from aarlab.lab import forum, snapshots
+from aarlab.lab.execution import PRACTICE_SECONDS, Halted, execute
+from aarlab.lab.ledger import Ledger
+from aarlab.lab.release import Release, ladder, rounded
+from aarlab.lab.scoring import Scored, Yardstick, run_sealed, yardstick
+from aarlab.lab.state import Finding, State, Submission
+from aarlab.lab.vault import Vault
+from aarlab.problems.base import Problem, References
+from aarlab.sandbox.box import Kind
+
+MAX_SEEDS = 20
+ROUND_SECONDS = 300.0
+T = TypeVar("T")
+
+
+class Refusal(ValueError):
+    """A request that is not served; the message says why. over: the research time has ended."""
+
+    def __init__(self, message: str, over: bool = False) -> None:
+        super().__init__(message)
+        self.over = over
+
+
+@dataclass(frozen=True)
+class Budget:
+    """minutes of research, or experiments in rounds; submissions that one researcher may hand over."""
+
+    minutes: float | None
+    experiments: int | None
+    submissions: int
+
+    @property
+    def rounds(self) -> bool:
+        return self.experiments is not None
+
+
+@dataclass
+class Request:
+    """A practice request that waits at the barrier."""
+
+    researcher: str
+    snapshot: str
+    seeds: list[int]
+    done: threading.Event = field(default_factory=threading.Event)
+    answer: dict[str, Any] | None = None  # none when done: the research was over
+
+
+class Lab:
+    """One campaign's lab. Thread-safe; the only writer of its ledger."""
+
+    def __init__(
+        self, folder: Path, problem: Problem, ledger: Ledger, vault: Vault, state: State, budget: Budget,
+        sandbox: Kind, slots: int, start_cpu: float,
+    ) -> None:  # fmt: skip
+        self.folder, self.problem, self.ledger, self.vault = folder, problem, ledger, vault
+        self.state, self.budget, self.sandbox, self.slots, self.start_cpu = state, budget, sandbox, slots, start_cpu
+        self.over = threading.Event()  # no more requests are served
+        self.practice_over = threading.Event()  # practice in flight is ended
+        self.halted = threading.Event()  # sealed runs too: the campaign is being stopped
+        self.fault: BaseException | None = None  # of a thread of the lab's own; whoever conducts the campaign raises it
+        self.busy = 0
+        self.active: set[str] = set()
+        self.doing: dict[str, str] = {}
+        self._lock = threading.RLock()
+        self._turn = threading.Condition(self._lock)
+        self._slot = threading.BoundedSemaphore(slots)
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="slot")
+        self._at_barrier: dict[str, Request] = {}
+        self._practising: set[str] = set()
+        self._running = 0  # experiments begun and not yet journalled
+        self._yards: dict[int, Yardstick] = {}
+        self._references: dict[int, References] = {}
+        self._starts: dict[int, Outcomes] = {}
+        self._began: float | None = None
+        self._base = state.elapsed
+        self._cpu = {"lab": 0.0, "sandboxes": 0.0, "starts": 0.0}
+        self._cpu_mark = time.process_time()
+
+    # -- the record and the clock
+
+    def log(self, kind: str, actor: str = "lab", /, **payload: Any) -> None:
+        with self._lock:
+            self.state.apply(self.ledger.append(kind, actor, **payload))
+
+    def begin(self, researchers: Sequence[str]) -> None:
+        """Research starts now, or goes on from where the last session was stopped."""
+        self.active = {r for r in researchers if r not in self.state.gave_up}
+        self._began, self._base = time.monotonic(), self.state.elapsed
+        self._cpu_mark = time.process_time()
+
+    def halt_clock(self) -> None:
+        self._base, self._began = self.elapsed, None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of research so far, over all sessions."""
+        return self._base + (time.monotonic() - self._began if self._began is not None else 0.0)
+
+    @property
+    def hours(self) -> float:
+        """Cumulative researcher-hours."""
+        return self.elapsed * int(self.state.started["researchers"]) / 3600
+
+    def tick(self) -> None:
+        """Write the clock and the CPU seconds spent since the last tick; a killed campaign loses no more than that."""
+        with self._lock:
+            now = time.process_time()
+            self._cpu["lab"] += now - self._cpu_mark
+            self._cpu_mark = now
+            spent = {k: round(v, 3) for k, v in self._cpu.items()}
+            self._cpu = dict.fromkeys(self._cpu, 0.0)
+            self.log("clock", elapsed=round(self.elapsed, 3), cpu=spent)
+
+    def spent(self, sandbox_cpu: float, starts: int = 1) -> None:
+        """Account for what ended in sandboxes; starting them is the lab's own cost."""
+        with self._lock:
+            start = min(self.start_cpu * starts, sandbox_cpu)
+            self._cpu["starts"] += start
+            self._cpu["sandboxes"] += sandbox_cpu - start
+
+    def in_slot(self, work: Callable[[], T]) -> T:
+        with self._slot:
+            with self._lock:
+                self.busy += 1
+            try:
+                return work()
+            finally:
+                with self._lock:
+                    self.busy -= 1
+
+    def failed(self, error: BaseException) -> None:
+        """A thread of the lab's own cannot go on: the research ends, and nobody is left waiting."""
+        with self._turn:
+            self.fault = self.fault or error
+            self.stop(at_once=True)
+
+    def stop(self, *, at_once: bool) -> None:
+        """No more is served, practice in flight is ended; `at_once`: sealed runs too, because the campaign stops."""
+        with self._turn:
+            self.over.set()
+            self.practice_over.set()
+            if at_once:
+                self.halted.set()
+            for request in self._at_barrier.values():
+                request.done.set()
+            self._turn.notify_all()
+
+    # -- verbs
+
+    def answer(self, researcher: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Serve one request of a researcher. Raises Refusal, BadMethod or BadFinding, whose messages go back."""
+        match request.get("verb"):
+            case "hello":
+                return self.hello(researcher)
+            case "practice":
+                return self.practice(researcher, request.get("files"), request.get("seeds"))
+            case "submit":
+                return self.submit(researcher, request.get("files"))
+            case "submissions":
+                mine = [s for s in list(self.state.submissions.values()) if s.researcher == researcher]
+                return {"submissions": [_told(s) for s in mine]}
+            case "share":
+                return self.share(researcher, request)
+            case "findings":
+                return self.findings(request.get("since", 0))
+            case "leaderboard":
+                return self.leaderboard()
+            case "fetch":
+                return self.fetch(researcher, str(request.get("snapshot")))
+            case "give-up":
+                return self.give_up(researcher, str(request.get("why"))[: forum.MAX_TEXT])
+            case verb:
+                raise Refusal(f"no verb {str(verb)[:40]!r}")
+
+    def hello(self, researcher: str) -> dict[str, Any]:
+        lanes: dict[str, Any] = self.state.started["lanes"]
+        return {
+            "researcher": researcher, "problem": self.problem.name, "question": self.problem.question,
+            "traits": dict(self.problem.traits), **lanes[researcher], "published": self.state.published,
+            "submissions_left": self._submissions_left(researcher), "rounds": self.budget.rounds,
+        }  # fmt: skip
+
+    def practice(self, researcher: str, files: Any, seeds: Any) -> dict[str, Any]:
+        snapshots.validate(files)
+        if not isinstance(seeds, list) or not 0 < len(seeds) <= MAX_SEEDS:
+            raise Refusal(f"seeds: a list of 1 to {MAX_SEEDS} numbers")
+        if not all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in seeds):
+            raise Refusal("seeds: whole numbers from 0 to 2147483647")
+        if len(set(seeds)) < len(seeds):
+            raise Refusal("seeds: the same instance twice says no more than once")
+        with self._turn:
+            if researcher in self._practising:
+                raise Refusal("one practice run at a time")
+            self._check_open()
+            self._practising.add(researcher)
+            self.doing[researcher] = "waiting"
+        try:
+            snapshot = snapshots.store(self.folder / "snapshots", files)
+            if self.budget.rounds:
+                return self._wait_for_round(Request(researcher, snapshot, seeds))
+            return self._practise_now(researcher, snapshot, seeds)
+        except Halted:
+            raise _over() from None
+        finally:
+            with self._turn:
+                self._practising.discard(researcher)
+                self.doing[researcher] = "thinking"
+
+    def _practise_now(self, researcher: str, snapshot: str, seeds: list[int]) -> dict[str, Any]:
+        with self._lock:
+            self._running += 1
+        try:
+            return self.in_slot(lambda: self._journal(researcher, snapshot, seeds, self._experiment(snapshot, seeds)))
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def submit(self, researcher: str, files: Any) -> dict[str, Any]:
+        snapshots.validate(files)
+        snapshot = snapshots.identify(files)
+        with self._turn:
+            for s in self.state.submissions.values():
+                if (s.researcher, s.snapshot) == (researcher, snapshot):
+                    return {"submission": s.id, "snapshot": snapshot}
+            self._check_open()
+            if self._submissions_left(researcher) <= 0:
+                raise Refusal("your submissions are used up; share what you have found")
+            name, family = describe(files)
+            snapshots.store(self.folder / "snapshots", files)
+            # Numbered by researcher, not by arrival, so that rounds repeat: r3's second submission is 302.
+            mine = sum(s.researcher == researcher for s in self.state.submissions.values())
+            number = 100 * (list(self.state.started["lanes"]).index(researcher) + 1) + mine + 1
+            self.log(
+                "submission", researcher, id=number, snapshot=snapshot, name=name, family=family,
+                elapsed=round(self.elapsed, 3), hours=self.hours,
+            )  # fmt: skip
+            self._turn.notify_all()
+        return {"submission": number, "snapshot": snapshot}
+
+    def share(self, researcher: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        kind, title, text, family = (request.get(k) for k in ("kind", "title", "text", "family"))
+        forum.check(kind, title, text, family)
+        number, files, snapshot = request.get("submission"), request.get("files"), None
+        with self._turn:
+            if number is not None:
+                submission = self.state.submissions.get(number) if isinstance(number, int) else None
+                if submission is None or submission.researcher != researcher:
+                    raise forum.BadFinding(f"submission {str(number)[:20]!r} is not yours")
+                snapshot = submission.snapshot
+            elif kind == "result":
+                raise forum.BadFinding("a result points at a submission of yours")
+            if files is not None:
+                snapshots.validate(files)
+                if snapshot not in (None, snapshots.identify(files)):
+                    raise forum.BadFinding("the files are not those of the submission; share one or the other")
+                snapshot = snapshots.identify(files)
+            post = {
+                "kind": kind, "title": title, "text": text, "family": family, "submission": number,
+                "snapshot": snapshot,
+            }  # fmt: skip
+            known = [f.__dict__ for f in self.state.findings] + list(self.state.queued.values())
+            mine = [f for f in known if f["researcher"] == researcher]
+            if any(all(f[k] == v for k, v in post.items()) for f in mine):
+                return {"shared": True, "again": True}  # said before: a repeated request doubles nothing
+            if len(mine) >= forum.MAX_FINDINGS:
+                raise Refusal(f"at most {forum.MAX_FINDINGS} findings a researcher")
+            if files is not None:
+                snapshots.store(self.folder / "snapshots", files)
+            if self.budget.rounds and not self.over.is_set():
+                self.log("finding_queued", researcher, **post)
+            else:
+                self._publish(researcher, post)
+        return {"shared": True}
+
+    def give_up(self, researcher: str, why: str) -> dict[str, Any]:
+        """Recorded once; no round waits for the researcher any more."""
+        forum.check("insight", "", why, "")
+        with self._turn:
+            if researcher not in self.state.gave_up:
+                self.log("gave_up", researcher, why=why, elapsed=round(self.elapsed, 3))
+            self.active.discard(researcher)
+            self._turn.notify_all()
+        return {"noted": True}
+
+    def findings(self, since: Any) -> dict[str, Any]:
+        after = since if isinstance(since, int) else 0
+        subs = self.state.submissions
+        return {
+            "findings": [forum.public(f, subs.get(f.submission or 0)) for f in list(self.state.findings)[max(after, 0) :]]
+        }
+
+    def leaderboard(self) -> dict[str, Any]:
+        with self._lock:
+            best = [s for s in self.state.submissions.values() if s.improved]
+            rows = [{**_told(s), "researcher": s.researcher, "name": s.name} for s in best]
+        return {"published": self.state.published, "leaderboard": sorted(rows, key=lambda r: -r["released"])}
+
+    def fetch(self, researcher: str, snapshot: str) -> dict[str, Any]:
+        with self._lock:
+            shown = {f.snapshot for f in self.state.findings}
+            shown |= {s.snapshot for s in self.state.submissions.values() if s.improved or s.researcher == researcher}
+        if snapshot not in shown:
+            raise Refusal(f"no snapshot {snapshot[:40]!r} was shared")
+        return {"files": snapshots.load(self.folder / "snapshots", snapshot)}
+
+    # -- practice
+
+    def _experiment(self, snapshot: str, seeds: Sequence[int]) -> dict[str, Any]:
+        """Run one practice experiment; returns what the journal and the researcher are told."""
+        instances = [self.problem.practice(s) for s in seeds]
+        done = execute(
+            self.problem, self.folder / "snapshots" / snapshot, instances, self.sandbox, PRACTICE_SECONDS,
+            self.practice_over,
+        )  # fmt: skip
+        self.spent(done.cpu_seconds)
+        answer: dict[str, Any] = {
+            "code": done.code, "message": done.message if done.code != "ok" else "", "claim": None,
+            "cpu_seconds": round(done.cpu_seconds, 3), "instances": [],
+        }  # fmt: skip
+        if done.code == "ok":
+            references = [self._practice_references(s) for s in seeds]
+            outcomes = [self.problem.score(i, o) for i, o in zip(instances, done.outputs, strict=True)]
+            for seed, o, r in zip(seeds, outcomes, references, strict=True):
+                figures = {"accuracy": o.value, "floor": r.floor.value, "ceiling": r.ceiling.value}
+                answer["instances"].append({"seed": seed, **{k: round(float(v.mean()), 5) for k, v in figures.items()}})
+            answer["claim"] = self.problem.gap(
+                join(outcomes), join([r.floor for r in references]), join([r.ceiling for r in references])
+            ).asdict()
+        return answer
+
+    def _practice_references(self, seed: int) -> References:
+        if seed not in self._references:
+            self._references[seed] = self.problem.references(self.problem.practice(seed))
+        return self._references[seed]
+
+    def _journal(self, researcher: str, snapshot: str, seeds: list[int], answer: dict[str, Any]) -> dict[str, Any]:
+        name, family = describe(snapshots.load(self.folder / "snapshots", snapshot))
+        self.log(
+            "practice", researcher, snapshot=snapshot, name=name, family=family, seeds=seeds,
+            elapsed=round(self.elapsed, 3), hours=self.hours, code=answer["code"], claim=answer["claim"],
+            cpu_seconds=answer["cpu_seconds"],
+        )  # fmt: skip
+        return {**answer, "snapshot": snapshot}
+
+    def _check_open(self) -> None:
+        if self.over.is_set():
+            raise _over()
+        limit = self.budget.experiments
+        if limit is not None and len(self.state.practices) >= limit:
+            raise Refusal("the experiments of this campaign are used up", over=True)
+
+    # -- rounds
+
+    def _wait_for_round(self, request: Request) -> dict[str, Any]:
+        with self._turn:
+            self._check_open()
+            self._at_barrier[request.researcher] = request
+            self._turn.notify_all()
+        request.done.wait()
+        if request.answer is None:
+            raise _over()
+        return request.answer
+
+    def left(self, researcher: str) -> None:
+        """A researcher's process has ended: no round waits for it."""
+        with self._turn:
+            self.active.discard(researcher)
+            self.doing[researcher] = "done"
+            self._turn.notify_all()
+
+    def run_rounds(self) -> None:
+        """Serve rounds until nobody is left (of those who were not silent for too long), or `over` is set."""
+        while not self.over.is_set():
+            batch = self._gather()
+            if not batch or self.over.is_set():
+                break
+            try:
+                self._serve_round(batch)
+            finally:
+                for request in batch:
+                    request.done.set()
+        with self._turn:
+            self._settle()
+
+    def _gather(self) -> list[Request]:
+        """Wait until every active researcher has a request; post what was found. Requests in researcher order."""
+        with self._turn:
+            deadline = time.monotonic() + ROUND_SECONDS
+            while not self.over.is_set() and (silent := self.active - set(self._at_barrier)):
+                if time.monotonic() >= deadline:
+                    for name in sorted(silent):
+                        self.log("left_out", name, why=f"silent for {ROUND_SECONDS:g} s in a round")
+                        self.active.discard(name)
+                self._turn.wait(min(1.0, max(0.01, deadline - time.monotonic())))
+            if self.over.is_set():
+                return []
+            self._settle()
+            return [self._at_barrier.pop(r) for r in sorted(self._at_barrier, key=lambda r: (len(r), r))]
+
+    def _serve_round(self, batch: Sequence[Request]) -> None:
+        self._judge_waiting()
+        room = (self.budget.experiments or 0) - len(self.state.practices)
+        served = batch[: max(room, 0)]
+        for r in served:
+            self.doing[r.researcher] = "practising"
+        jobs = [self._pool.submit(self.in_slot, _later(self._experiment, r)) for r in served]
+        for request, job in zip(served, jobs, strict=True):
+            request.answer = self._journal(request.researcher, request.snapshot, request.seeds, job.result())
+
+    def _settle(self) -> None:
+        """Post the queued findings, in researcher order."""
+        for number in sorted(self.state.queued, key=lambda n: (len(self.state.queued[n]["researcher"]),
+                                                               self.state.queued[n]["researcher"], n)):  # fmt: skip
+            post = dict(self.state.queued[number])
+            self._publish(post.pop("researcher"), post, queued=number)
+
+    def _publish(self, researcher: str, post: dict[str, Any], queued: int | None = None) -> None:
+        self.log("finding", researcher, researcher=researcher, elapsed=round(self.elapsed, 3), queued=queued, **post)
+        self.mirror(self.state.findings[-1])
+
+    def mirror(self, finding: Finding) -> None:
+        files = snapshots.load(self.folder / "snapshots", finding.snapshot) if finding.snapshot else {}
+        forum.mirror(self.folder / "findings", finding, self.state.submissions.get(finding.submission or 0), files)
+
+    # -- judging
+
+    def judge_as_they_come(self) -> None:
+        """Judge submissions one after another until `over` is set (asynchronous campaigns)."""
+        while not self.over.is_set():
+            with self._turn:
+                waiting = bool(self.state.waiting) or (self._turn.wait(0.5) and bool(self.state.waiting))
+            if waiting:
+                self._judge(min(self.state.waiting, key=lambda s: s.id))
+
+    def _judge_waiting(self) -> None:
+        for submission in self.state.waiting:
+            if not self.over.is_set():
+                self._judge(submission)
+
+    def finish_judging(self) -> None:
+        """Post and judge what is still waiting when research ends."""
+        with self._turn:
+            self._settle()
+        for submission in self.state.waiting:
+            self._judge(submission)
+
+    def prepared(self, search: Yardstick, practice: Mapping[int, References]) -> None:
+        """Take over what workers have computed before the clock starts."""
+        self._yards[0] = search
+        self._references.update(practice)
+
+    def drain(self, seconds: float) -> None:
+        """Wait for the experiments in flight, but no longer than this."""
+        until = time.monotonic() + seconds
+        while self._running and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def search_yard(self, draw: int = 0) -> Yardstick:
+        if draw not in self._yards:
+            self._yards = {k: v for k, v in self._yards.items() if k == 0}
+            self._yards[draw] = yardstick(self.problem, self.vault, "search", draw)
+        return self._yards[draw]
+
+    def publish_baseline(self) -> None:
+        """The starting mark: the first untuned baseline's `search` score, public from the start."""
+        if self.state.published is None:
+            yard = self.search_yard()
+            score = yard.score(self.problem, self._start_outcomes(yard))
+            name = self.problem.baselines[0]
+            value = rounded(score.mean) if score.mean is not None else None
+            self.log("baseline_published", name=name, published=value, search=score.asdict())
+
+    def _start_outcomes(self, yard: Yardstick) -> Outcomes:
+        """The starting baseline on a yardstick; kept for the set that does not change."""
+        draw = next((d for d, y in self._yards.items() if y is yard), -1)
+        if draw in self._starts:
+            return self._starts[draw]
+        name = self.problem.baselines[0]
+        outcomes = join([self.problem.references(i, [name]).baselines[name] for i in yard.instances])
+        if draw == 0:
+            self._starts[0] = outcomes
+        return outcomes
+
+    def sealed(self, submission: Submission, yard: Yardstick) -> Scored:
+        """Run a submission on the instances of a yardstick, in slots; what is in the vault is not run again."""
+        method = self.folder / "snapshots" / submission.snapshot
+        scored = run_sealed(
+            self.problem, self.vault, method, str(submission.id), yard.instances, self.sandbox, self.in_slot,
+            self._pool, self.halted,
+        )  # fmt: skip
+        self.spent(scored.cpu_seconds, scored.runs)
+        return scored
+
+    def _judge(self, submission: Submission) -> None:
+        draw = submission.id if self.problem.fresh_search else 0
+        yard = self.search_yard(draw)
+        scored = self.sealed(submission, yard)
+        score, release = None, Release(False, None, 0.0)
+        if scored.outcomes is not None:
+            holder = self.state.submissions.get(self.state.incumbent or 0)
+            best = self.sealed(holder, yard).outcomes if holder else self._start_outcomes(yard)
+            score = yard.score(self.problem, scored.outcomes)
+            release = ladder(scored.outcomes, score, best if best is not None else self._start_outcomes(yard))
+            if holder and best is None and (release.published or 0.0) <= (self.state.published or 0.0):
+                release = Release(False, None, release.z)  # the holder failed to run; what it reached still stands
+        self.log(
+            "judged", id=submission.id, status="scored" if scored.code == "ok" else scored.code, draw=draw,
+            improved=release.improved, released=release.published, z=round(release.z, 4),
+            search=score.asdict() if score else None, elapsed=round(self.elapsed, 3),
+        )  # fmt: skip
+        if draw:
+            shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}", ignore_errors=True)
+            shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}.instances", ignore_errors=True)
+
+    def _submissions_left(self, researcher: str) -> int:
+        used = sum(s.researcher == researcher for s in self.state.submissions.values())
+        left = self.budget.submissions - used
+        if self.problem.quota is not None:
+            left = min(left, self.problem.quota - len(self.state.submissions))
+        return left
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def describe(files: Mapping[str, str]) -> tuple[str, str]:
+    """Name and family from the card: claimed, cut to size, never trusted."""
+    card = tomllib.loads(files["card.toml"])
+    return str(card.get("name", "unnamed"))[:80], str(card.get("family", "other"))[:60]
+
+
+def _over() -> Refusal:
+    return Refusal("the research time of this campaign is over", over=True)
+
+
+def _later(work: Callable[[str, Sequence[int]], T], request: Request) -> Callable[[], T]:
+    return lambda: work(request.snapshot, request.seeds)
+
+
+def _told(s: Submission) -> dict[str, Any]:
+    return {
+        "submission": s.id, "snapshot": s.snapshot, "status": s.status, "improved": s.improved, "released": s.released
+    }  # fmt: skip

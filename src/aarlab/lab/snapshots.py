@@ -1,0 +1,124 @@
+"""Snapshots: methods as they were handed over, stored by the hash of their content, never changed after."""
+
+import ast
+import hashlib
+import io
+import json
+import re
+import tokenize
+import tomllib
+from collections.abc import Mapping
+from itertools import accumulate
+from pathlib import Path
+
+from aarlab.kit.cache import built
+
+MAX_BYTES = 64 * 1024
+MAX_LITERAL = 512
+MAX_FILES = 16
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,60}\.(py|toml|md|txt)\Z")
+
+
+class BadMethod(ValueError):
+    """The folder is not a method; the message says which file, which line and what to do."""
+
+
+def validate(files: Mapping[str, str]) -> None:
+    """Refuse what is no method: only text, 64 kB in all, literals of 512 bytes at most, a `run` and a card.
+
+    The limits are there so that no fitted labels can be carried; `tests/lab/test_snapshots.py` tries.
+    """
+    if not isinstance(files, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
+        raise BadMethod("a method is a folder of text files")
+    if len(files) > MAX_FILES:
+        raise BadMethod(f"{len(files)} files; at most {MAX_FILES}")
+    size = 0
+    for name, text in files.items():
+        if not NAME.match(name):
+            raise BadMethod(f"{name[:80]!r}: a file is named like method.py, card.toml, notes.md")
+        try:
+            size += len(text.encode())
+        except UnicodeEncodeError as error:
+            raise BadMethod(f"{name}: not text ({error.reason})") from error
+        if "\0" in text:
+            raise BadMethod(f"{name}: not text (a zero byte)")
+    if size > MAX_BYTES:
+        raise BadMethod(f"the folder holds {size} bytes; at most {MAX_BYTES}")
+    for needed in ("method.py", "card.toml"):
+        if needed not in files:
+            raise BadMethod(f"no {needed} in the folder")
+    for name, text in files.items():
+        if name.endswith(".py"):
+            _validate_code(name, text)
+        elif name.endswith(".toml"):
+            try:
+                tomllib.loads(text)
+            except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
+                raise BadMethod(f"{name}: {error}") from error
+
+
+def _validate_code(name: str, text: str) -> None:
+    try:
+        encoding = tokenize.detect_encoding(io.BytesIO(text.encode()).readline)[0]
+        tree = ast.parse(text, filename=name)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise BadMethod(f"{name}:{line}: {getattr(error, 'msg', None) or type(error).__name__}") from error
+    if encoding != "utf-8":  # Python would decode the file anew, and run other code than is looked at here
+        raise BadMethod(f"{name}:1: declares the encoding {encoding}; a method is UTF-8")
+    starts = list(accumulate((len(line) for line in text.encode().splitlines(keepends=True)), initial=0))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes | int):
+            value = node.value
+            if isinstance(value, int):
+                length = (value.bit_length() + 7) // 8
+            else:
+                length = len(value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value)
+            if length > MAX_LITERAL:
+                raise BadMethod(f"{name}:{node.lineno}: a literal of {length} bytes; at most {MAX_LITERAL}")
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
+            length = _place(starts, node.end_lineno, node.end_col_offset) - _place(starts, node.lineno, node.col_offset)
+            if length > MAX_LITERAL and _only_constants(node):
+                raise BadMethod(f"{name}:{node.lineno}: a table of {length} bytes; at most {MAX_LITERAL}")
+    if name == "method.py" and not any(isinstance(n, ast.FunctionDef) and n.name == "run" for n in tree.body):
+        raise BadMethod("method.py: defines no function `run(task)` at its top level")
+
+
+def _place(starts: list[int], line: int | None, column: int | None) -> int:
+    """Byte offset of a place that the parser gives as line and column."""
+    return starts[min((line or 1) - 1, len(starts) - 1)] + (column or 0)
+
+
+def _only_constants(node: ast.AST) -> bool:
+    data = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Constant, ast.UnaryOp, ast.USub, ast.expr_context)
+    return all(isinstance(child, data) for child in ast.walk(node))
+
+
+def identify(files: Mapping[str, str]) -> str:
+    """The content's name: 16 hex digits of SHA-256 over the sorted files."""
+    return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]
+
+
+def store(folder: Path, files: Mapping[str, str]) -> str:
+    """Write a validated method under `folder` once; returns its identifier."""
+    name = identify(files)
+
+    def write(draft: Path) -> None:
+        for file, text in files.items():
+            (draft / file).write_bytes(text.encode())
+
+    built(folder / name, write)
+    return name
+
+
+def load(folder: Path, name: str) -> dict[str, str]:
+    """The files of a snapshot. Raises BadMethod if it is not there, or no longer what its name says."""
+    if not re.fullmatch(r"[0-9a-f]{16}", name) or not (folder / name).is_dir():
+        raise BadMethod(f"no snapshot {name[:40]!r}")
+    try:
+        files = {p.name: p.read_bytes().decode() for p in sorted((folder / name).iterdir())}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadMethod(f"snapshot {name} cannot be read: {error}") from error
+    if identify(files) != name:
+        raise BadMethod(f"snapshot {name} was changed after it was stored")
+    return files

@@ -1,0 +1,130 @@
+"""What the lab knows of a campaign, rebuilt from the ledger alone: replaying it gives the same state every time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aarlab.kit.stats import Score
+from aarlab.lab.ledger import Event
+
+
+@dataclass
+class Submission:
+    """A method handed over. status: "waiting", "scored", or a code of lab/execution.py."""
+
+    id: int
+    researcher: str
+    snapshot: str
+    name: str
+    family: str
+    elapsed: float
+    hours: float
+    status: str = "waiting"
+    improved: bool = False
+    released: float | None = None
+    search: Score | None = None
+
+
+@dataclass
+class Practice:
+    """One practice experiment: journalled by the lab, its score a claim of the method on public rows."""
+
+    id: int
+    researcher: str
+    snapshot: str
+    name: str
+    family: str
+    seeds: list[int]
+    elapsed: float
+    hours: float
+    code: str
+    claim: Score | None
+    cpu_seconds: float
+
+
+@dataclass
+class Finding:
+    id: int
+    researcher: str
+    kind: str
+    title: str
+    text: str
+    family: str
+    submission: int | None
+    snapshot: str | None
+    elapsed: float
+
+
+@dataclass
+class State:
+    started: dict[str, Any] = field(default_factory=dict)
+    submissions: dict[int, Submission] = field(default_factory=dict)
+    practices: list[Practice] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    queued: dict[int, dict[str, Any]] = field(default_factory=dict)  # ledger number -> finding not yet at its barrier
+    gave_up: dict[str, str] = field(default_factory=dict)
+    elapsed: float = 0.0  # seconds of research, over all sessions
+    cpu: dict[str, float] = field(default_factory=lambda: {"lab": 0.0, "sandboxes": 0.0, "starts": 0.0})
+    incumbent: int | None = None  # the submission last published
+    published: float | None = None  # what is published of it, or of the starting baseline
+    ended: str | None = None
+    readings: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)  # (select|final, submission)
+    summary: dict[str, Any] | None = None
+
+    def apply(self, event: Event) -> None:
+        p = event.payload
+        self.elapsed = max(self.elapsed, p.get("elapsed", 0.0))
+        match event.kind:
+            case "campaign_started":
+                self.started = p
+            case "baseline_published":
+                self.published = p["published"]
+            case "clock":
+                for name, seconds in p["cpu"].items():
+                    self.cpu[name] += seconds
+            case "practice":
+                claim = Score(**p["claim"]) if p["claim"] else None
+                self.practices.append(Practice(len(self.practices) + 1, event.actor, claim=claim, **_pick(p, Practice)))
+            case "submission":
+                self.submissions[p["id"]] = Submission(researcher=event.actor, **_pick(p, Submission))
+            case "judged":
+                s = self.submissions[p["id"]]
+                s.status, s.improved, s.released = p["status"], p["improved"], p["released"]
+                s.search = Score(**p["search"]) if p["search"] else None
+                if s.improved:
+                    self.incumbent, self.published = s.id, s.released
+            case "finding_queued":
+                self.queued[event.seq] = {"researcher": event.actor, **p}
+            case "finding":
+                self.queued.pop(p.get("queued", -1), None)
+                self.findings.append(Finding(len(self.findings) + 1, **_pick(p, Finding)))
+            case "gave_up":
+                self.gave_up[event.actor] = p["why"]
+            case "research_ended":
+                self.ended = p["why"]
+            case "reading":
+                self.readings[p["set"], p["submission"]] = p
+            case "finished":
+                self.summary = p["summary"]
+
+    @property
+    def waiting(self) -> list[Submission]:
+        """Submissions to be judged: in researcher order, then as they came."""
+        return sorted((s for s in self.submissions.values() if s.status == "waiting"), key=order)
+
+
+def order(item: Submission) -> tuple[int, str, int]:
+    """Researcher order: r2 before r10."""
+    return len(item.researcher), item.researcher, item.id
+
+
+def _pick(payload: dict[str, Any], kind: type) -> dict[str, Any]:
+    skip = {"claim"} if kind is Practice else set()
+    return {k: v for k, v in payload.items() if k in kind.__dataclass_fields__ and k not in skip}  # type: ignore[attr-defined]
+
+
+def replay(events: Iterable[Event]) -> State:
+    state = State()
+    for event in events:
+        state.apply(event)
+    return state

@@ -1,0 +1,335 @@
+"""Weak-to-strong: from a testbed's rows, teacher and student to instances, references and scores.
+
+A *draw* is all rows of one set under one concept, encoded once by the student and by its untrained twin, its
+features turned by one random rotation. An *instance* of it has its own teacher (other labelled rows, other
+initialisation) and its own part of the pool; the test rows are those of the draw.
+"""
+
+import hashlib
+import hmac
+import inspect
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from aarlab.kit import blocks, zoo
+from aarlab.kit.cache import built, cache_dir
+from aarlab.kit.lm import LMConfig, new_lm, save_lm
+from aarlab.kit.represent import represent
+from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
+from aarlab.kit.task import W2STask
+from aarlab.problems.base import Ablation, Direction, Instance, OutputSpec, References
+from aarlab.problems.w2s.check import check
+from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
+
+VERSION = 1  # part of every cache key: raise it when a draw or an instance changes
+CLIMBABLE_ROWS = 2000
+SMALL_QUOTA = 50
+WEIGHTS = Path(__file__).parent / "weights"
+PARTS = ("teacher", "pool", "test")
+STUDENT_OF: Mapping[str, int] = {"practice": 0, "search": 1, "select": 2, "final": 2}
+
+_REFERENCES: dict[str, References] = {}
+
+
+def load_directions() -> Sequence[Direction]:
+    text = resources.files(__package__).joinpath("directions.toml").read_text()
+    return [Direction(**d) for d in tomllib.loads(text)["direction"]]
+
+
+@dataclass(frozen=True)
+class W2S:
+    """One weak-to-strong testbed as a Problem. `store`: where sealed draws are written (the vault's folder)."""
+
+    testbed: Testbed
+    store: Path | None = None
+    kind: str = "w2s"
+
+    @property
+    def name(self) -> str:
+        return f"w2s/{self.testbed.name}"
+
+    @property
+    def question(self) -> str:
+        return self.testbed.question
+
+    @property
+    def fresh_search(self) -> bool:
+        return self.testbed.generated
+
+    @property
+    def test_rows(self) -> int:
+        return len(_load_rows(self._draw("practice", 0, b"practice"), "test"))
+
+    @property
+    def climbable(self) -> bool:
+        return self.test_rows >= CLIMBABLE_ROWS
+
+    @property
+    def traits(self) -> Mapping[str, Any]:
+        task = W2STask.load(self.practice(0).task)
+        return {"paired": task.paired, "logprobs": task.student.has_logprobs, "layers": task.student.layers}
+
+    @property
+    def quota(self) -> int | None:
+        return None if self.climbable else SMALL_QUOTA
+
+    @property
+    def directions(self) -> Sequence[Direction]:
+        return load_directions()
+
+    @property
+    def transfers(self) -> Sequence[str]:
+        return [f"w2s/{t}" for t in ("prose", "digits", "arithmetic", "program") if t != self.testbed.name]
+
+    @property
+    def ablations(self) -> Sequence[Ablation]:
+        return (
+            Ablation("permuted-teacher", "the teacher's probabilities, permuted over rows", _permute_teacher),
+            Ablation("untrained-student", "the student's untrained twin in its place", _untrain_student),
+        )
+
+    def practice(self, seed: int) -> Instance:
+        """A public instance: anyone may draw any number of them."""
+        folder = self._draw("practice", 0, b"practice")
+        return self._instance(folder, f"practice/{seed}", _seed(b"practice", f"{self.name}/{seed}"))
+
+    def sealed(self, set_name: str, number: int, secret: bytes, draw: int = 0) -> Instance:
+        """An instance whose rows, order, concept and seeds come from the secret alone."""
+        folder = self._draw(set_name, draw, secret)
+        key = f"{set_name}/{draw}/{number}"
+        return self._instance(folder, key, _seed(secret, f"{self.name}/{key}"))
+
+    def references(self, instance: Instance, names: Sequence[str] = ()) -> References:
+        """Floor (the teacher) and ceiling (the default head on the pool's true labels), and the baselines named."""
+        task = W2STask.load(instance.task)
+        return References(
+            floor=self.score(instance, np.asarray(task.teacher.test, np.float64)),
+            ceiling=self.ceiling(instance),
+            baselines={n: self.score(instance, zoo.run(task, zoo.BASELINES[n])) for n in names},
+        )
+
+    def control(self, seed: int, number: int, instance: Instance) -> NDArray[np.float64]:
+        return zoo.run(W2STask.load(instance.task), self._control_config(seed, number))
+
+    def control_name(self, seed: int, number: int) -> str:
+        return self._control_config(seed, number).name
+
+    def control_practice(self, seed: int, number: int, seeds: Sequence[int]) -> float | None:
+        home = cache_dir() / "control" / f"{self.fingerprint}-{_kit_fingerprint()}"
+        path = home / f"{seed}-{number}-{seeds[0]}-{len(seeds)}.json"
+        if not path.exists():
+            instances = [self.practice(s) for s in seeds]
+            references = [self._floor_and_ceiling(i) for i in instances]
+            outcomes = [self.score(i, self.control(seed, number, i)) for i in instances]
+            score = self.gap(join(outcomes), join([r.floor for r in references]), join([r.ceiling for r in references]))
+            home.mkdir(parents=True, exist_ok=True)
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.write_text(json.dumps(score.mean))
+            draft.rename(path)
+        value: float | None = json.loads(path.read_text())
+        return value
+
+    def _control_config(self, seed: int, number: int) -> zoo.Config:
+        traits = self.traits
+        return zoo.sample(np.random.default_rng([seed, number]), paired=traits["paired"], logprobs=traits["logprobs"])
+
+    def _floor_and_ceiling(self, instance: Instance) -> References:
+        """The references of a practice instance, computed once a process."""
+        if (key := f"{self.name}/{instance.key}") not in _REFERENCES:
+            _REFERENCES[key] = self.references(instance)
+        return _REFERENCES[key]
+
+    @property
+    def baselines(self) -> Sequence[str]:
+        """Names of the untuned baselines that apply to this testbed."""
+        task = W2STask.load(self.practice(0).task)
+        known = zoo.BASELINES.items()
+        return [n for n, c in known if zoo.applicable(c, task.paired, task.student.has_logprobs)]
+
+    def ceiling(self, instance: Instance, *, untrained: bool = False) -> Outcomes:
+        """What the default head reaches on the pool's true labels; of the untrained twin if asked."""
+        task = W2STask.load(instance.task, untrained=untrained)
+        x, x_test = represent(task)
+        truth = instance.truth["pool_y"].astype(np.float32)
+        return self.score(instance, blocks.logistic(task, x, truth, np.ones(len(x), np.float32)).predict(x_test))
+
+    def output(self, instance: Instance) -> OutputSpec:
+        return OutputSpec((len(instance.truth["y"]),), 0.0, 1.0)
+
+    def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes:
+        y = instance.truth["y"]
+        return Outcomes(correct(output, y), np.zeros(len(y), np.int64), instance.truth["unit"], instance.truth["ood"])
+
+    def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score:
+        return gap_recovered(method, floor, ceiling)
+
+    def pretrain(self, seed: int, progress: Callable[[float], None] | None = None) -> None:
+        """Train the student of that seed anew and write its weights where the testbed finds them."""
+        self.testbed.pretrain(seed, progress)
+
+    def check(self) -> dict[str, Any]:
+        return check(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the testbed's code and weights, and with this module's VERSION."""
+        return f"v{VERSION}-{_fingerprint(self.testbed)}"
+
+    # -- draws and instances on disk
+
+    def _draw(self, set_name: str, draw: int, secret: bytes) -> Path:
+        """The folder of a draw, made at first use: practice in the cache, sealed sets in the vault's store."""
+        if set_name == "practice":
+            home = cache_dir() / "draws" / self.fingerprint
+        elif self.store is None:
+            raise ValueError("sealed sets need a vault: this problem was opened for practice only")
+        else:
+            home = self.store
+        folder = home / self.name / f"{set_name}-{draw}"
+        return built(folder, lambda d: self._write_draw(d, set_name, _seed(secret, f"{self.name}/{set_name}/{draw}")))
+
+    def _write_draw(self, folder: Path, set_name: str, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        rows: SetName = set_name  # type: ignore[assignment]
+        draw = self.testbed.draw(rows, rng)
+        students = self.testbed.students
+        student = students[min(STUDENT_OF[set_name], len(students) - 1)]
+        turn: NDArray[np.float64] | None = None
+        for part in PARTS:
+            labelled: Labelled = getattr(draw, part)
+            labelled = labelled.take(rng.permutation(len(labelled)))
+            for field in ("inputs", "y", "unit", "ood"):
+                np.save(folder / f"{part}.{field}.npy", getattr(labelled, field))
+            if part == "teacher":
+                continue
+            for untrained in (False, True):
+                encoded = self.testbed.encode(labelled.inputs, student, untrained=untrained)
+                if turn is None:
+                    layers, width = encoded.features.shape[2:]
+                    turn = np.linalg.qr(rng.normal(size=(layers, width, width)))[0]
+                twin = "twin." if untrained else ""
+                turned = np.einsum("nsld,lde->nsle", encoded.features.astype(np.float32), turn.astype(np.float32))
+                np.save(folder / f"{part}.{twin}features.npy", turned.astype(np.float16))
+                if encoded.logprobs is not None:
+                    np.save(folder / f"{part}.{twin}logprobs.npy", encoded.logprobs)
+                if encoded.tokens is not None and not untrained:
+                    np.save(folder / f"{part}.tokens.npy", encoded.tokens)
+        (folder / "concept.txt").write_text(draw.concept)
+        self._export_student(folder, student)
+
+    def _export_student(self, folder: Path, student: int) -> None:
+        """Weights and shape of a language-model student, for methods that fine-tune it (kit/finetune.py)."""
+        weights = WEIGHTS / f"{self.testbed.name}-{student}.safetensors"
+        if self.testbed.pool is None or not weights.exists():
+            return
+        shutil.copyfile(weights, folder / "student.safetensors")
+        with safe_open(weights, framework="np") as file:
+            known = file.metadata()
+        shape = {k: int(known[k]) for k in ("vocab", "length", "width", "layers", "heads")}
+        shape_and_use = {**shape, "pool": self.testbed.pool, "paired": self.testbed.paired}
+        (folder / "student.json").write_text(json.dumps(shape_and_use))
+
+    def _instance(self, draw: Path, key: str, seed: int) -> Instance:
+        folder = draw.parent / f"{draw.name}.instances" / key.replace("/", "-")
+        built(folder, lambda d: self._write_instance(d, draw, seed))
+        truth = {f: np.load(draw / f"test.{f}.npy") for f in ("y", "unit", "ood")}
+        truth["pool_y"] = np.load(draw / "pool.y.npy")[np.load(folder / "pool.index.npy")]
+        return Instance(self.name, key, folder / "task", truth, seed)
+
+    def _write_instance(self, folder: Path, draw: Path, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        task = folder / "task"
+        task.mkdir()
+        few = _load_rows(draw, "teacher")
+        predict = self.testbed.fit_teacher(
+            few.take(rng.permutation(len(few))[: self.testbed.n_teacher]), int(rng.integers(2**31))
+        )
+        pool, test = _load_rows(draw, "pool"), _load_rows(draw, "test")
+        index = rng.permutation(len(pool))[: self.testbed.n_pool]
+        np.save(folder / "pool.index.npy", index)  # beside the task, not in it: it is the lab's
+        np.save(task / "pool.weak.npy", predict(pool.take(index)).astype(np.float32))
+        np.save(task / "test.weak.npy", predict(test).astype(np.float32))
+        for what in ("inputs", "features", "twin.features", "logprobs", "twin.logprobs", "tokens"):
+            if (source := draw / f"pool.{what}.npy").exists():
+                np.save(task / source.name, np.load(source, mmap_mode="r")[index])
+            if (source := draw / f"test.{what}.npy").exists():
+                os.link(source, task / source.name)
+        for name in ("student.safetensors", "student.json"):
+            if (draw / name).exists():
+                os.link(draw / name, task / name)
+        layers, width = np.load(draw / "test.features.npy", mmap_mode="r").shape[2:]
+        meta = {"paired": self.testbed.paired, "layers": layers, "width": width, "seed": int(rng.integers(2**31))}
+        (task / "task.json").write_text(json.dumps({"kind": self.kind, **meta}))
+
+
+def _load_rows(draw: Path, part: str) -> Labelled:
+    return Labelled(*(np.load(draw / f"{part}.{field}.npy") for field in ("inputs", "y", "unit", "ood")))
+
+
+def _seed(secret: bytes, label: str) -> int:
+    """256 bits that only the holder of the secret can know; one for every label."""
+    return int.from_bytes(hmac.new(secret, label.encode(), hashlib.sha256).digest(), "big")
+
+
+def _fingerprint(testbed: Testbed) -> str:
+    """Changes when the testbed's code or its shipped weights change, so that no stale draw is ever used."""
+    digest = hashlib.sha256()
+    home = Path(inspect.getfile(type(testbed))).parent
+    files = [p for p in home.iterdir() if p.suffix in (".py", ".json", ".toml")]
+    files += WEIGHTS.glob(f"{testbed.name}-*")
+    for path in sorted(files, key=lambda p: p.name):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _kit_fingerprint() -> str:
+    """Changes when anything changes that decides what a configuration predicts."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(zoo.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _copy_task(instance: Instance, folder: Path) -> Path:
+    task = folder / "task"
+    task.mkdir(parents=True)
+    for path in instance.task.iterdir():
+        os.link(path, task / path.name)
+    return task
+
+
+def _replace(path: Path, array: NDArray[Any]) -> None:
+    path.unlink(missing_ok=True)  # the file may be a hard link into the instance that is being ablated
+    np.save(path, array)
+
+
+def _permute_teacher(instance: Instance, folder: Path, seed: int) -> Instance:
+    """The teacher's labels and handle permuted together: confidences keep their distribution, their rows go."""
+    task, rng = _copy_task(instance, folder), np.random.default_rng(seed)
+    for part in ("pool", "test"):
+        _replace(task / f"{part}.weak.npy", rng.permutation(np.load(instance.task / f"{part}.weak.npy")))
+    return Instance(instance.testbed, f"{instance.key}/permuted-teacher", task, instance.truth, instance.seed)
+
+
+def _untrain_student(instance: Instance, folder: Path, seed: int) -> Instance:
+    """The untrained twin's features and log-probabilities under the student's names."""
+    task = _copy_task(instance, folder)
+    for twin in instance.task.glob("*.twin.*.npy"):
+        _replace(task / twin.name.replace(".twin", ""), np.load(twin))
+    if (shape := task / "student.json").exists():
+        known = json.loads(shape.read_text())
+        config = LMConfig(**{k: known[k] for k in ("vocab", "length", "width", "layers", "heads")})
+        (task / "student.safetensors").unlink()
+        save_lm(new_lm(config, seed), task / "student.safetensors")
+    return Instance(instance.testbed, f"{instance.key}/untrained-student", task, instance.truth, instance.seed)

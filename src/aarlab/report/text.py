@@ -1,0 +1,41 @@
+"""Text that a researcher wrote, made safe to show: the first of two walls (the second is escaping, in
+markup.py).
+
+Control characters move a terminal's cursor, and bidirectional or zero-width ones make code read differently
+from what runs (Boucher & Anderson 2023, "Trojan Source"), so they are shown by name rather than obeyed.
+"""
+
+import re
+import unicodedata
+from functools import cache
+
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_UNUSUAL = re.compile(r"[^\n\t -~]")  # few in most texts, and findings can be long
+_MARK = r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_MARKS = re.compile(f"({_MARK}{{3}}){_MARK}+")
+
+
+@cache
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in _CATEGORIES:
+        return character
+    if "\ud800" <= character <= "\udfff":
+        return REPLACED  # a lone surrogate cannot be written as UTF-8
+    return f"⟨U+{ord(character):04X}⟩"
+
+
+def clean(text: str) -> str:
+    """Text of several lines with every control, format, surrogate and unassigned character made visible.
+
+    Newline and tab stay; carriage returns before a newline go; runs of combining marks are cut after three.
+    """
+    text = str(text).replace("\r\n", "\n")
+    return _MARKS.sub(r"\1", _UNUSUAL.sub(lambda m: _visible(m[0]), text))
+
+
+def line(text: str, width: int = 80) -> str:
+    """One line of at most `width` characters: cleaned, white space folded, cut with an ellipsis."""
+    # A hostile name may be a megabyte long: no more of it is cleaned than could be shown.
+    flat = " ".join(clean(str(text)[: 8 * width + 64]).split())
+    return flat if len(flat) <= width else flat[: max(width - 1, 0)].rstrip() + "…"

@@ -1,0 +1,216 @@
+"""The researcher of kind `search`: an Optuna study that composes method blocks. Runs in its sandbox, as a program.
+
+It sees what any researcher sees: the lab's socket, public instances through practice, everyone's findings. It
+believes nobody: what another found is practised again before it is built upon, and its own best is confirmed on
+instances it has not climbed on before it is submitted.
+"""
+
+import json
+import random
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+from aarlab.kit import zoo
+from aarlab.kit.client import Client, LabError
+
+EXPLORE, CONFIRM = 5, 5  # instances of one experiment; those climbed on and those kept for confirming never meet
+BY_MORE_THAN_NOISE = 2.0
+Forecast = tuple[float, float, float]  # effect on gap recovered against the best known, low, high
+NOTHING_KNOWN: Forecast = (0.0, -1.0, 1.0)
+WARM_UP, KEPT = 6, 0.75  # tries before the best is refined; the share of its choices that is kept
+WIDE = {"wide": True}  # a try outside the direction
+DEAD_END = 6  # tries without progress that are worth telling
+
+
+@dataclass
+class Researcher:
+    """One researcher's running state; what must outlive a crash is in the study's journal in the workspace."""
+
+    lab: Client
+    hello: dict[str, Any]
+    study: Any
+    dice: random.Random
+    best: float = float("-inf")
+    idle: int = 0
+    read: int = 0
+    confirmed: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def explore(self) -> list[int]:
+        first = int(self.hello["practice_seed"])
+        return list(range(first, first + EXPLORE))
+
+    @property
+    def confirm(self) -> list[int]:
+        first = int(self.hello["practice_seed"]) + EXPLORE
+        return list(range(first, first + CONFIRM))
+
+
+def write(config: zoo.Config, forecast: Forecast, why: str) -> dict[str, str]:
+    """A method folder: the code and its card."""
+    return {"method.py": zoo.source(config), "card.toml": zoo.card(config, why, forecast)}
+
+
+def recovered(answer: dict[str, Any]) -> list[float]:
+    """Gap recovered on each instance of a practice answer, (accuracy - floor) / (mean gap)."""
+    rows = answer["instances"]
+    gap = mean(r["ceiling"] - r["floor"] for r in rows) if rows else 0.0
+    return [(r["accuracy"] - r["floor"]) / gap for r in rows] if gap > 0 else []
+
+
+def main() -> int:
+    lab = Client()
+    hello = lab.hello()
+    workspace = Path(sys.argv[1] if len(sys.argv) > 1 else "/workspace")
+    for stale in workspace.glob("study.log.lock*"):
+        stale.unlink()  # left by a process that was killed; the workspace has one owner
+    journal = str(workspace / "study.log")
+    storage = JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal)))
+    seed = int(hello["seed"])
+    if hello["sampler"] == "random":
+        sampler: Any = optuna.samplers.RandomSampler(seed=seed)
+    else:
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4, multivariate=False)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        storage=storage, sampler=sampler, direction="maximize", study_name="study", load_if_exists=True
+    )
+    me = Researcher(lab, hello, study, random.Random(seed + len(study.trials)))
+    done = [t.value for t in study.trials if t.value is not None]
+    me.best = max(done, default=me.best)
+    try:
+        while True:
+            listen(me)
+            refine(me)
+            experiment(me)
+    except LabError as error:
+        print(f"the lab refused: {error}", file=sys.stderr)
+        return 0 if error.over else 1
+
+
+def forecast(me: Researcher) -> Forecast:
+    """What the next try will add to the best so far, from the tries before it."""
+    gains = sorted(t.value - me.best for t in me.study.trials if t.value is not None)
+    if len(gains) < 3:
+        return NOTHING_KNOWN
+    return median(gains), gains[0], gains[-1]
+
+
+def listen(me: Researcher) -> None:
+    """Read what others have shared; queue the best of it to be practised here before anything is built on it."""
+    news = me.lab.findings(me.read)["findings"]
+    me.read += len(news)
+    if me.hello["sampler"] == "random":
+        return
+    for finding in news:
+        if finding["researcher"] != me.hello["researcher"] and finding["kind"] == "result":
+            try:
+                params = json.loads(finding["text"].rpartition("\nparameters: ")[2])
+                me.study.enqueue_trial(anywhere(params), user_attrs=WIDE, skip_if_exists=True)
+            except Exception:
+                continue  # another researcher's text is whatever it is
+
+
+def anywhere(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as they are called when no family restricts the choice: "label (ensemble, …)" -> "label (any, …)"."""
+    return {re.sub(r"\([^,)]*", "(any", str(name), count=1): value for name, value in params.items()}
+
+
+def refine(me: Researcher) -> None:
+    """Queue a variation of the best method so far: most of its choices kept, the others sampled anew."""
+    done = [t for t in me.study.trials if t.value is not None]
+    if me.hello["sampler"] == "random" or len(done) < WARM_UP or len(me.study.trials) % 2:
+        return
+    best = max(done, key=lambda t: (t.value, -t.number))
+    kept = {k: v for k, v in anywhere(best.params).items() if me.dice.random() < KEPT}
+    me.study.enqueue_trial(kept, user_attrs=WIDE)
+
+
+def experiment(me: Researcher) -> None:
+    """Propose, practise, and follow up if it looks better than anything before."""
+    trial = me.study.ask()
+    # Two tries in three stay within the direction; the third looks anywhere.
+    wide = trial.user_attrs.get("wide") or trial.number % 3 == 2
+    family = None if wide else me.hello["family"]
+    traits = me.hello["traits"]
+    try:
+        config = zoo.suggest(trial, family, paired=traits["paired"], logprobs=traits["logprobs"])
+    except Exception:  # parameters that another researcher shared need not mean anything
+        me.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return
+    files = write(config, forecast(me), f"a try in the direction: {me.hello['hint']}")
+    answer = me.lab.practice(files, me.explore)
+    values = recovered(answer)
+    if answer["code"] != "ok" or not values:
+        me.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return
+    value = mean(values)
+    me.study.tell(trial, value)
+    if value > me.best:
+        me.best, me.idle = value, 0
+        follow_up(me, config, trial.params, value)
+    else:
+        me.idle += 1
+        if me.idle % DEAD_END == 0:
+            title = f"{DEAD_END} tries around {me.hello['family'] or 'everything'} without progress"
+            text = f"best practised so far {me.best:.3f} on instances {me.explore}; the last one gave {value:.3f}"
+            me.lab.share("insight", title, text, family=zoo.family(config), files=files)
+
+
+def confirm(me: Researcher, files: dict[str, str]) -> list[float]:
+    """Gap recovered on each confirming instance, practised once for the same method."""
+    key = json.dumps(files["method.py"])
+    if key not in me.confirmed:
+        answer = me.lab.practice(files, me.confirm)
+        me.confirmed[key] = recovered(answer) if answer["code"] == "ok" else []
+    return me.confirmed[key]
+
+
+def follow_up(me: Researcher, config: zoo.Config, params: dict[str, Any], value: float) -> None:
+    """Confirm a new best against the best that is published; submit and share if it wins by more than noise."""
+    board = me.lab.leaderboard()["leaderboard"]
+    if board:
+        rival = me.lab.fetch(board[0]["snapshot"])["files"]
+    else:
+        rival = write(zoo.BASELINES[me.hello["start"]], NOTHING_KNOWN, "the published baseline")
+    ours = write(config, forecast(me), "a new best in practice")
+    if ours["method.py"] == rival["method.py"]:
+        return
+    theirs = confirm(me, rival)
+    if theirs and value < mean(theirs):
+        return
+    mine = confirm(me, ours)
+    if not mine or len(mine) != len(theirs):
+        return
+    gains = [a - b for a, b in zip(mine, theirs, strict=True)]
+    se = stdev(gains) / len(gains) ** 0.5
+    text = (
+        f"explored {value:.3f}; confirmed {mean(mine):.3f} on instances {me.confirm}; "
+        f"against the best published: {mean(gains):+.3f} (se {se:.3f})\nparameters: {json.dumps(params)}"
+    )
+    family = zoo.family(config)
+    if mean(gains) < max(BY_MORE_THAN_NOISE * se, 0.01):
+        me.lab.share("insight", "a new best of mine that does not beat the best published", text, family, files=ours)
+        return
+    expected = (mean(gains), mean(gains) - BY_MORE_THAN_NOISE * se, mean(gains) + BY_MORE_THAN_NOISE * se)
+    why = f"direction: {me.hello['hint']}"
+    try:
+        ticket = me.lab.submit(write(config, expected, why))
+    except LabError as error:
+        if error.over:
+            raise
+        me.lab.share("insight", "better in practice, and no submission left", text, family, files=ours)
+        return
+    me.lab.share("result", zoo.what(config), text, family, submission=ticket["submission"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

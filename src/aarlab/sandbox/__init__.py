@@ -1,0 +1,1 @@
+"""The walls: what a researcher or a method runs in. Nothing in here knows what it runs."""

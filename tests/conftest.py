@@ -1,0 +1,37 @@
+"""Shared by every test: the toy testbed can be found, and caches of one test run stay apart from the user's."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from aarlab.sandbox.box import SandboxRefused
+from aarlab.sandbox.probe import probe
+
+PLUGIN = Path(__file__).parent / "plugin"
+sys.path.insert(0, str(PLUGIN))  # as if the toy testbed had been installed
+os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+@pytest.fixture(scope="session")
+def walls() -> None:
+    """Skip where no real sandbox can be started, saying why."""
+    try:
+        probe("bwrap")
+    except SandboxRefused as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def method() -> Callable[..., dict[str, str]]:
+    """A method folder's files around the body of `run`."""
+
+    def make(body: str, name: str = "a method") -> dict[str, str]:
+        code = "import numpy as np\n\n\ndef run(task):\n" + "".join(f"    {line}\n" for line in body.splitlines())
+        return {"method.py": code, "card.toml": f'name = "{name}"\nfamily = "other"\n'}
+
+    return make

@@ -1,0 +1,67 @@
+"""A weak-to-strong testbed that takes milliseconds, published as anybody would publish one: by an entry point.
+
+A row is a pair of numbers in text, "a b": the label is the sign of a. The teacher mistakes b for a part of it; the
+student has a, loudly, and b, quietly; its untrained twin has noise.
+"""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aarlab.problems.w2s.problem import W2S
+from aarlab.problems.w2s.testbed import Draw, Encoded, Labelled
+
+
+class Toy:
+    name = "toy"
+    question = "is the first number positive?"
+    paired = False
+    generated = False
+    n_teacher = 60
+    n_pool = 300
+    pool = None
+    students = (0, 1, 2)
+    n_test = 400
+
+    def draw(self, set_name: str, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
+        first = {"practice": 0, "search": 1, "select": 2, "final": 3}[set_name] * 10_000
+
+        def rows(n: int, start: int) -> Labelled:
+            y = (np.arange(n) % 2).astype(np.int8)
+            a = (rng.random(n) * 2 + 0.2) * np.where(y == 1, 1, -1)
+            b = rng.normal(size=n)
+            inputs = np.array([[f"{u:.4f} {v:.4f}"] for u, v in zip(a, b, strict=True)])
+            return Labelled(inputs, y, np.arange(start, start + n), np.arange(n) % 4 == 0)
+
+        return Draw(rows(200, first), rows(400, first + 2000), rows(self.n_test, first + 5000), "sign")
+
+    def fit_teacher(self, rows: Labelled, seed: int) -> Any:
+        tilt = np.random.default_rng(seed).normal(1.0, 0.1)
+
+        def predict(rows: Labelled) -> np.ndarray:
+            a, b = self._numbers(rows.inputs)
+            return 1 / (1 + np.exp(-(0.5 * a + tilt * b)))
+
+        return predict
+
+    def encode(self, inputs: np.ndarray, student: int, *, untrained: bool = False) -> Encoded:
+        a, b = self._numbers(inputs)
+        seeds = [zlib.crc32(f"{t} {student}".encode()) for t in inputs[:, 0]]
+        x = np.stack([np.random.default_rng(s).normal(size=(2, 6)) for s in seeds])
+        if not untrained:
+            x[:, :, 0] += 6 * a[:, None]
+            x[:, :, 1] += b[:, None]
+        return Encoded(x[:, None].astype(np.float16), None, None)
+
+    def pretrain(self, seed: int, progress: Any = None) -> None:
+        raise ValueError("the toy student is not trained")
+
+    def _numbers(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pairs = np.array([t.split() for t in inputs[:, 0]], dtype=float)
+        return pairs[:, 0], pairs[:, 1]
+
+
+def load(name: str, store: Path | None = None) -> W2S:
+    return W2S(Toy(), store)

@@ -1,0 +1,45 @@
+"""System calls that namespaces do not wall in are refused inside, and work outside."""
+
+import platform
+import struct
+
+import pytest
+
+from aarlab.sandbox import seccomp
+from aarlab.sandbox.box import Box
+
+from .conftest import python
+
+TRIES = """
+import ctypes, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*arguments):
+    ctypes.set_errno(0)
+    libc.syscall(*arguments)
+    return os.strerror(ctypes.get_errno())
+def opens(family):
+    try:
+        socket.socket(family, socket.SOCK_STREAM if family != 16 else socket.SOCK_RAW).close()
+        return True
+    except OSError as error:
+        return error.errno != 97
+print(call({}, 0, -3, 1), [opens(f) for f in (1, 2, 10, 16)], opens(17))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in seccomp.ARCHITECTURES, reason="no filter for this machine")
+@pytest.mark.usefixtures("walls")
+def test_refused_inside_and_not_outside() -> None:
+    column = seccomp.ARCHITECTURES[platform.machine()][0]
+    code = TRIES.format(seccomp.REFUSED["keyctl"][column])
+    inside = python(code)
+    assert inside.stdout == b"Operation not permitted [True, True, True, True] False\n", inside
+    outside = python(code, box=Box("none")).stdout  # control: AF_PACKET is a family like others
+    assert not outside.startswith(b"Operation not permitted") and outside.endswith(b"] True\n")
+
+
+def test_programs_are_well_formed() -> None:
+    for machine in seccomp.ARCHITECTURES:
+        program = seccomp.program(machine)
+        assert len(program) % 8 == 0 and struct.unpack("=HBBI", program[-8:])[0] == seccomp.RETURN
+    assert seccomp.program("riscv64") == b""
