@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ class Program:
     generated: bool = True
     n_teacher: int = 600
     n_pool: int = 2500
+    pool: Literal["mean", "last"] | None = "last"
     students: tuple[int, ...] = (0, 1, 2)
 
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
