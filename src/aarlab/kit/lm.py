@@ -125,9 +125,9 @@ def encode_lm(model: LM, tokens: NDArray[np.integer], last: bool = False, batch:
         x = torch.from_numpy(tokens[index, :width].astype(np.int64))
         real = (x != PAD).float()
         hidden = model.hidden(x)
-        logp = F.log_softmax(hidden[-1][:, :-1] @ model.tokens.weight.T, -1)
-        lp = logp.gather(-1, x[:, 1:, None])[..., 0]
-        lp = torch.where(x[:, 1:] != PAD, lp, torch.nan)
+        seen = x[:, 1:] != PAD
+        lp = torch.full(seen.shape, torch.nan)
+        lp[seen] = _logprobs(hidden[-1][:, :-1][seen], model.tokens.weight, x[:, 1:][seen])
         logprobs[index, 1:width] = lp.numpy().astype(np.float16)
         for layer, h in enumerate(hidden[1:]):
             if last:
@@ -136,6 +136,16 @@ def encode_lm(model: LM, tokens: NDArray[np.integer], last: bool = False, batch:
                 pooled = (h * real[..., None]).sum(1) / real.sum(1, keepdim=True)
             features[index, layer] = pooled.numpy().astype(np.float16)
     return features, logprobs
+
+
+def _logprobs(hidden: Tensor, weight: Tensor, token: Tensor, chunk: int = 1024) -> Tensor:
+    """(m, d) states, (V, d) embeddings, (m,) next tokens -> (m,) log-probabilities, in chunks that stay in cache."""
+    out = torch.empty(len(hidden))
+    for i in range(0, len(hidden), chunk):
+        logits = hidden[i : i + chunk] @ weight.T
+        chosen = logits.gather(1, token[i : i + chunk, None])[:, 0]
+        out[i : i + chunk] = chosen - logits.logsumexp(1)
+    return out
 
 
 def save_lm(model: LM, path: Path, vocabulary: list[str] | None = None) -> None:
