@@ -14,6 +14,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ class W2S:
     @property
     def fingerprint(self) -> str:
         """Changes with the testbed's code and weights, and with this module's VERSION."""
-        return f"v{VERSION}-{_fingerprint(self.testbed)}"
+        return f"v{VERSION}-{_fingerprint(Path(inspect.getfile(type(self.testbed))).parent, self.testbed.name)}"
 
     # -- draws and instances on disk
 
@@ -282,17 +283,18 @@ def _seed(secret: bytes, label: str) -> int:
     return int.from_bytes(hmac.new(secret, label.encode(), hashlib.sha256).digest(), "big")
 
 
-def _fingerprint(testbed: Testbed) -> str:
+@cache
+def _fingerprint(home: Path, name: str) -> str:
     """Changes when the testbed's code or its shipped weights change, so that no stale draw is ever used."""
     digest = hashlib.sha256()
-    home = Path(inspect.getfile(type(testbed))).parent
     files = [p for p in home.iterdir() if p.suffix in (".py", ".json", ".toml")]
-    files += WEIGHTS.glob(f"{testbed.name}-*")
+    files += WEIGHTS.glob(f"{name}-*")
     for path in sorted(files, key=lambda p: p.name):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
+@cache
 def _kit_fingerprint() -> str:
     """Changes when anything changes that decides what a configuration predicts."""
     digest = hashlib.sha256()
