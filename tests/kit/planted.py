@@ -34,11 +34,7 @@ def plant(
         y = rng.integers(0, 2, rows)
         sign = (2 * y - 1)[:, None] * np.array([1, -1])[:sides]
         loud = np.linspace(0.6, 1.2, layers)[:, None]
-        f = (
-            rng.standard_normal((rows, sides, layers, width)) * noise
-            + sign[:, :, None, None] * direction * loud
-            + 0.3
-        )
+        f = rng.standard_normal((rows, sides, layers, width)) * noise + sign[:, :, None, None] * direction * loud + 0.3
         np.save(folder / f"{part}.features.npy", f.astype(np.float16))
         np.save(folder / f"{part}.twin.features.npy", rng.standard_normal(f.shape).astype(np.float16))
         if logprobs:
@@ -47,9 +43,7 @@ def plant(
             ends = rng.integers(length // 2, length + 1, (rows, sides))
             lp[np.arange(length) >= ends[..., None]] = np.nan
             np.save(folder / f"{part}.logprobs.npy", lp.astype(np.float16))
-            np.save(
-                folder / f"{part}.twin.logprobs.npy", np.where(np.isnan(lp), np.nan, -4.0).astype(np.float16)
-            )
+            np.save(folder / f"{part}.twin.logprobs.npy", np.where(np.isnan(lp), np.nan, -4.0).astype(np.float16))
         weak = 1 / (1 + np.exp(-(1.2 * (2 * y - 1) + 2.2 * rng.standard_normal(rows)) * 0.6))
         np.save(folder / f"{part}.weak.npy", weak.astype(np.float32))
         np.save(

@@ -66,6 +66,8 @@ def test_hard_sharpen_confident_weigh_by_hand(pair, single):
     np.testing.assert_array_equal(kept, [1, 1, 0, 0, 0, 1])
     kept = blocks.confident(single[0], Y, Y, ONE, keep=0.34, balanced=True)[1]
     np.testing.assert_array_equal(kept, [1, 1, 0, 0, 1, 1])  # ceil(.34 * 3) = 2 of each class
+    dropped = blocks.weigh(task, Y, Y, np.array([0, 1, 1, 1, 1, 1], np.float32))[1]
+    assert dropped[0] == 0 and (dropped[1:] > 0).all()  # what was dropped stays dropped
     weight = blocks.weigh(task, Y, Y, ONE, power=2.0)[1]
     np.testing.assert_allclose(weight / weight[0], [1, 0.5625, 0, 0.0625, 0.140625, 1.380625], atol=1e-4)
 
@@ -264,13 +266,14 @@ def test_curriculum_enters_the_sure_rows_first(either):
 
 def test_bootstrap_weights(pair):
     task, _ = pair
-    weight = blocks.bootstrap(task, np.array([0, 1, 2] * 2000, np.float32), members=8)
+    base = np.array([0, 1, 2] * 2000, np.float32)
+    weight = blocks.bootstrap(task, base, members=8)
+    np.testing.assert_array_equal(weight, blocks.bootstrap(task, base, members=8))
     assert weight.shape == (6000, 8) and (weight[::3] == 0).all()
     assert weight[1::3].mean() == pytest.approx(1, abs=0.03)
     assert weight[2::3].mean() == pytest.approx(2, abs=0.06)
     assert abs(np.corrcoef(weight[1::3].T)[0, 1]) < 0.1
-    other = blocks.bootstrap(replace(task, seed=9), weight[:, 0], members=8)
-    assert not np.array_equal(weight, other)
+    assert not np.array_equal(weight, blocks.bootstrap(replace(task, seed=9), base, members=8))
 
 
 def test_logconf_fixed_point(either):

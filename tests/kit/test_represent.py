@@ -94,6 +94,22 @@ def test_summaries_of_a_row_by_hand(tmp_path):
     assert (got[1] == 0).all()
 
 
+def test_lowest_summaries_of_long_rows(tmp_path):
+    task, _ = plant(tmp_path, 50, 4, length=600)
+    low = np.sort(np.nan_to_num(task.student.logprobs("pool"), nan=np.inf), -1)[..., :3]
+    np.testing.assert_allclose(summaries(task.student, "pool")[..., 2:5], low, atol=1e-6)
+
+
+def test_a_loud_layer_counts_no_more_than_a_quiet_one(pair, tmp_path):
+    for f in pair.student.folder.iterdir():
+        (tmp_path / f.name).write_bytes(f.read_bytes())
+    for part in ("pool", "test"):
+        path = tmp_path / f"{part}.features.npy"
+        np.save(path, np.load(path).astype(np.float32) * np.array([0.1, 30, 1])[:, None])
+    a, b = gram(pair), gram(W2STask.load(tmp_path))
+    np.testing.assert_allclose(a, b, atol=3e-3 * np.abs(a).max())
+
+
 def test_layers_by_name():
     assert chosen("all", 3) == (0, 1, 2) and chosen("last", 3) == (2,) and chosen("first", 3) == (0,)
     assert chosen("lower", 3) == (0, 1) and chosen("upper", 3) == (1, 2) and chosen((-1, 0), 3) == (2, 0)

@@ -1,8 +1,11 @@
 """The zoo: baselines, configurations, their sources and cards."""
 
 import json
+import subprocess
+import sys
 import time
 import tomllib
+from importlib.resources import files
 
 import numpy as np
 import optuna
@@ -169,3 +172,21 @@ def test_a_run_stays_within_the_cost_guard(tmp_path):
         start = time.process_time()
         zoo.run(task, config)
         assert time.process_time() - start < 1.0, config  # 0.5 s on an idle core; the rest is for a busy one
+
+
+def test_importing_the_zoo_is_light():
+    """Five practice instances in a fresh process have 1.5 core-seconds, so nothing heavy may creep in."""
+    code = (
+        "import sys, aarlab.kit.zoo;"
+        "print([m for m in ('torch', 'scipy', 'sklearn', 'optuna', 'pandas') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_directions_lean_to_nine_different_families():
+    file = files("aarlab.problems.w2s") / "directions.toml"
+    directions = tomllib.loads(file.read_text())["direction"]
+    assert len(directions) == 9 and len({d["name"] for d in directions}) == 9
+    assert len({d["family"] for d in directions} & set(zoo.FAMILIES)) == 9
+    assert all(20 < len(d["hint"]) < 140 for d in directions)

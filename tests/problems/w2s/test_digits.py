@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from aarlab.problems.w2s.digits import TESTBED, data, model, teacher, weights
 from aarlab.problems.w2s.digits.student import LAYERS, WIDTH, load_encoder, save_encoder, train_encoder
-from aarlab.problems.w2s.testbed import SETS, Draw, Labelled, SetName, Testbed
+from aarlab.problems.w2s.testbed import SETS, Draw, Labelled, SetName
+from aarlab.problems.w2s.testbed import Testbed as Contract
 
 PARTS = ("teacher", "pool", "test")
 
@@ -32,7 +33,7 @@ def disjoint(groups: list[set[int]]) -> bool:
 
 
 def test_is_a_testbed() -> None:
-    bed: Testbed = TESTBED
+    bed: Contract = TESTBED
     assert bed.name == "digits" and not bed.paired and not bed.generated
     assert set(get_args(SetName)) == set(SETS)
 
@@ -40,7 +41,7 @@ def test_is_a_testbed() -> None:
 def test_units_are_never_shared(draws: dict[str, Draw]) -> None:
     groups = groups_of_units(draws)
     assert disjoint(groups)
-    groups[3].add(next(iter(groups[0])))  # the check sees a planted leak
+    groups[3].add(next(iter(groups[0])))  # a planted leak
     assert not disjoint(groups)
 
 
@@ -197,6 +198,6 @@ def test_weights_survive_a_round_trip(tmp_path: Path) -> None:
     save_encoder(fresh, path)
     x = np.random.default_rng(0).random((4, 1, data.CANVAS, data.CANVAS), np.float32)
     with torch.no_grad():
-        for kept, read in zip(fresh(torch.from_numpy(x)), load_encoder(path)(torch.from_numpy(x)), strict=True):
-            assert torch.allclose(kept, read, atol=0.02)
+        kept, read = (encoder(torch.from_numpy(x)) for encoder in (fresh, load_encoder(path)))
+    assert all(torch.allclose(a, b, atol=0.02) for a, b in zip(kept, read, strict=True))
     assert model(0, False) is model(0, False)

@@ -23,4 +23,4 @@ def weigh(task: W2STask, x: Floats, y: Floats, weight: Floats, *, power: float =
     """weight <- weight |2 y - 1|^power: confidence weighting; a row at 1/2 says nothing and weighs
     nothing."""
     sure = np.power(np.abs(2 * y - 1), power)
-    return y, (weight * sure / max(float(sure.mean()), 1e-9) + 1e-9).astype(np.float32)
+    return y, (weight * (sure / max(float(sure.mean()), 1e-9) + 1e-9)).astype(np.float32)

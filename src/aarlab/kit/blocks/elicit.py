@@ -57,8 +57,9 @@ def elicit(
         label = np.where(rng.random(len(label)) < chance, -label, label).astype(np.float32)
     if (label * (y - 0.5) * weight).sum() < 0:
         label, margin = -label, -margin
-    chosen = best(label * margin, weight, keep, classes(task, (label > 0).astype(np.float32))).astype(np.float32)
-    return mix(y, (label > 0).astype(np.float32), share), weight * chosen
+    new = (label > 0).astype(np.float32)
+    chosen = best(label * margin, weight, keep, classes(task, new)).astype(np.float32)
+    return mix(y, new, share), weight * chosen
 
 
 def first_guess(task: W2STask, x: Floats, y: Floats, start: str) -> Floats:

@@ -46,8 +46,8 @@ def neighbours(x: Floats, k: int, signed: bool, dims: int = 64) -> tuple[NDArray
     return _LATEST[2][:, :k], _LATEST[3][:, :k]
 
 
-# The latest answer, for methods that chain blocks on one representation. It is read-only and held here, so the
-# same object has the same content.
+# The latest answer, for methods that chain blocks on one representation. It is read-only and held here, so
+# the same object has the same content.
 _LATEST: list[Any] = []
 
 

@@ -24,6 +24,7 @@ from safetensors import safe_open
 
 from aarlab.kit import blocks, zoo
 from aarlab.kit.cache import built, cache_dir
+from aarlab.kit.lm import LMConfig, new_lm, save_lm
 from aarlab.kit.represent import represent
 from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
 from aarlab.kit.task import W2STask
@@ -326,4 +327,9 @@ def _untrain_student(instance: Instance, folder: Path, seed: int) -> Instance:
     task = _copy_task(instance, folder)
     for twin in instance.task.glob("*.twin.*.npy"):
         _replace(task / twin.name.replace(".twin", ""), np.load(twin))
+    if (shape := task / "student.json").exists():
+        known = json.loads(shape.read_text())
+        config = LMConfig(**{k: known[k] for k in ("vocab", "length", "width", "layers", "heads")})
+        (task / "student.safetensors").unlink()
+        save_lm(new_lm(config, seed), task / "student.safetensors")
     return Instance(instance.testbed, f"{instance.key}/untrained-student", task, instance.truth, instance.seed)

@@ -30,7 +30,7 @@ def weights(seed: int) -> Path:
 
 @lru_cache(maxsize=8)
 def model(seed: int, untrained: bool) -> Encoder:
-    """The student of a seed or its untrained twin. Raises FileNotFoundError if the seed was never pretrained."""
+    """The student of a seed or its untrained twin. Raises FileNotFoundError if it was never pretrained."""
     return new_encoder(seed + TWIN) if untrained else load_encoder(weights(seed))
 
 
@@ -41,7 +41,7 @@ class Digits:
     question = "Is the digit in the picture one of a set of five digits?"
     paired = False
     generated = False
-    n_teacher = 300
+    n_teacher = 200
     n_pool = 900
     pool: Literal["mean", "last"] | None = None
     students: tuple[int, ...] = (0, 1, 2)

@@ -1,8 +1,8 @@
-"""Cluttered, shifted digits: units, digit sets, rows.
+"""Displaced digits: units, digit sets, rows.
 
-A row is one view of a real image: the digit turned, scaled and laid off the middle of a larger canvas, in noise and,
-out of distribution, among fragments of other digits (after the cluttered translated MNIST of Mnih et al. 2014). The
-unit is the image, whatever the number of its views.
+A row is one view of a real image: the digit turned, scaled and laid off the middle of a larger canvas, in
+noise; out of distribution also thicker and with a fragment of another digit (after the cluttered translated
+MNIST of Mnih et al. 2014). The unit is the image, whatever the number of its views.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Look:
-    """How views are made. turn: degrees, either way; scale: smallest and largest; shift: furthest from the middle, in
-    pixels, each way; clutter: fragments; thick: how bright a stroke's widened edge is, as a share of the stroke;
-    contrast: smallest factor on the digit; noise: standard deviation (intensities lie in [0, 1])."""
+    """How views are made. turn: degrees, either way; scale: smallest and largest; shift: furthest from the
+    middle, in pixels; clutter: fragments; thick: how bright a stroke's widened edge is, as a share of the
+    stroke; contrast: smallest factor on the digit; noise: standard deviation (intensities lie in [0, 1])."""
 
     turn: float = 10.0
     scale: tuple[float, float] = (0.9, 1.1)
@@ -48,7 +48,7 @@ UNUSUAL = Look(turn=15.0, shift=2.0, clutter=1, thick=0.3, noise=0.1)
 
 @lru_cache(maxsize=1)
 def archive() -> tuple[Images, Ints]:
-    """All 1,797 images, (n, 8, 8) in [0, 1], and their digits (Alpaydin & Kaynak 1998, through scikit-learn)."""
+    """All 1,797 images, (n, 8, 8) in [0, 1], and their digits (Alpaydin & Kaynak 1998; from scikit-learn)."""
     bunch = load_digits()
     return (bunch.images / 16.0).astype(np.float32), bunch.target.astype(np.int64)
 
@@ -59,20 +59,20 @@ def units() -> dict[str, Ints]:
     digits = archive()[1]
     order = np.random.default_rng(SPLIT_SEED).permutation(len(digits))
     by_digit = [order[digits[order] == digit] for digit in range(10)]
-    parts = {
+    parts: dict[str, Ints] = {
         name: np.concatenate([of[i * PER_DIGIT : (i + 1) * PER_DIGIT] for of in by_digit])
         for i, name in enumerate(SETS)
     }
-    return {"pretrain": np.concatenate([of[len(SETS) * PER_DIGIT :] for of in by_digit]), **parts}
+    return parts | {"pretrain": np.concatenate([of[len(SETS) * PER_DIGIT :] for of in by_digit])}
 
 
 @lru_cache(maxsize=1)
 def families() -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
     """Digit sets of practice and of the sealed sets: five digits of ten each.
 
-    A set and its complement pose the same question, so a family lists the sets with a 0 in them, and `draw` takes
-    either side. Every sealed set shares two or three digits with every practice set: their labels agree on four or six
-    digits of ten, so that a practice concept says next to nothing about a sealed one.
+    A set and its complement pose the same question, so a family lists the sets with a 0 in them, and `draw`
+    takes either side. Every sealed set shares two or three digits with every practice set: their labels agree
+    on four or six digits of ten, so that a practice concept says next to nothing about a sealed one.
     """
     halves = [(0, *rest) for rest in combinations(range(1, 10), 4)]
     practice: list[tuple[int, ...]] = []
@@ -90,8 +90,8 @@ def views(images: Images, look: Look, rng: np.random.Generator) -> Images:
     n = len(images)
     if look.thick:
         padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
-        shifts = [padded[:, 1 + dy : 9 + dy, 1 + dx : 9 + dx] for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0))]
-        images = np.maximum(images, look.thick * np.max(shifts, axis=0))
+        beside = [padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]]
+        images = np.maximum(images, look.thick * np.max(beside, axis=0))
     angle = np.deg2rad(rng.uniform(-look.turn, look.turn, n))[:, None, None]
     size = rng.uniform(*look.scale, n)[:, None, None]
     centre = CANVAS / 2 - 0.5 + rng.uniform(-look.shift, look.shift, (2, n))[..., None, None]
@@ -109,20 +109,22 @@ def views(images: Images, look: Look, rng: np.random.Generator) -> Images:
     canvas *= rng.uniform(look.contrast, 1.0, n)[:, None, None]
     _scatter(canvas, look.clutter, rng)
     canvas += look.noise * rng.standard_normal(canvas.shape)
-    return np.clip(canvas, 0, 1).astype(np.float32)
+    out: Images = np.clip(canvas, 0, 1).astype(np.float32)
+    return out
 
 
 def _scatter(canvas: Images, pieces: int, rng: np.random.Generator) -> None:
-    """Lay 3x3 fragments of pretraining images, so of no set's units, on the canvas (n, 12, 12), brighter wins."""
+    """Lay 3x3 fragments of pretraining images, so of no set's units, on (n, 12, 12); the brighter wins."""
     n = len(canvas)
     source = archive()[0][units()["pretrain"]]
-    span = np.arange(3)
+    every, down, right = np.arange(n)[:, None, None], np.arange(3)[:, None], np.arange(3)
     for _ in range(pieces):
         which = rng.integers(0, len(source), n)
         sy, sx = rng.integers(1, SIDE - 3, (2, n))
         ty, tx = rng.integers(0, CANVAS - 2, (2, n))
-        patch = source[which[:, None, None], (sy[:, None] + span)[:, :, None], (sx[:, None] + span)[:, None, :]]
-        at = (np.arange(n)[:, None, None], (ty[:, None] + span)[:, :, None], (tx[:, None] + span)[:, None, :])
+        sy, sx, ty, tx = (a[:, None, None] for a in (sy, sx, ty, tx))
+        patch = source[which[:, None, None], sy + down, sx + right]
+        at = (every, ty + down, tx + right)
         canvas[at] = np.maximum(canvas[at], 0.9 * patch)
 
 
@@ -137,7 +139,7 @@ def _rows(chosen: Ints, wanted: tuple[int, ...], looks: list[Look], rng: np.rand
 
 
 def draw(set_name: SetName, rng: np.random.Generator) -> Draw:
-    """Teacher, pool and test of one set. Each part has as many images of the one class as of the other, and every
+    """Teacher, pool and test of one set. Each part has as many images of one class as of the other, and each
     image as many views as any other, so the classes are balanced in and out of distribution alike."""
     practice, sealed = families()
     family = practice if set_name == "practice" else sealed

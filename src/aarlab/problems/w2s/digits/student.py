@@ -1,7 +1,8 @@
-"""The student: a small convolutional encoder, pretrained without labels to see through shift, clutter and noise.
+"""The student: a small convolutional encoder, pretrained without labels to see through shift and clutter.
 
-Two views of each image; the views' embeddings are told from those of other images (SimCLR, Chen et al. 2020), and
-each gives back the clean upright image (a denoising autoencoder, Vincent et al. 2008).
+Of every image two views, a usual and an unusual one: their embeddings are told from those of other images
+(SimCLR, Chen et al. 2020), and each gives back the clean upright image (a denoising autoencoder, Vincent et
+al. 2008).
 """
 
 from collections.abc import Callable
@@ -22,12 +23,16 @@ LAYERS = 5
 STEPS = 1800
 BATCH = 128
 TEMPERATURE = 0.5
-CONTRAST = 0.5  # weight of the contrastive term beside the squared error of the clean image
+CONTRAST, RESTORE = 0.5, 10.0  # weights of the contrastive term and of the clean image's squared error
 TWIN = 1_000_003  # the twin's weights come from another seed than those that pretraining starts from
 
 
 class Encoder(nn.Module):
-    """(n, 1, 12, 12) views -> five layers of 128 features; group norm, so that the untrained twin needs no data."""
+    """(n, 1, 12, 12) views -> five layers of 128 features.
+
+    Layers: strokes on a 4x4 grid, parts on a 2x2 grid, parts anywhere (mean and largest), hidden, embedding.
+    Normalised by groups of channels, so that the untrained twin needs no data either.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +59,10 @@ def new_encoder(seed: int) -> Encoder:
 
 
 def train_encoder(seed: int, steps: int = STEPS, progress: Callable[[float], None] | None = None) -> Encoder:
-    """Pretrain on the images set aside for it, fresh views in every step; seeded, no label is read."""
+    """Pretrain on the images set aside for it, fresh views in every step. Seeded; reads no label and no set.
+
+    `progress`, if given, is called with the share done.
+    """
     rng = np.random.default_rng([seed, 7])
     model = new_encoder(seed)
     with torch.random.fork_rng(devices=[]):
@@ -71,14 +79,11 @@ def train_encoder(seed: int, steps: int = STEPS, progress: Callable[[float], Non
         both = np.concatenate([views(chosen, USUAL, rng), views(chosen, UNUSUAL, rng)])
         embedded = model(torch.from_numpy(both)[:, None])[-1]
         clean = torch.from_numpy(chosen).flatten(1).repeat(2, 1)
-        loss = F.mse_loss(decode(embedded), clean) * 10
-        if CONTRAST:
-            z = F.normalize(project(embedded))
-            alike = z @ z.T / TEMPERATURE
-            alike.fill_diagonal_(-torch.inf)
-            n = len(chosen)
-            partner = torch.cat([torch.arange(n, 2 * n), torch.arange(n)])
-            loss = loss + CONTRAST * F.cross_entropy(alike, partner)
+        loss = RESTORE * F.mse_loss(decode(embedded), clean)
+        z = F.normalize(project(embedded))
+        alike = (z @ z.T / TEMPERATURE).fill_diagonal_(-torch.inf)
+        partner = torch.arange(2 * BATCH).roll(BATCH)
+        loss = loss + CONTRAST * F.cross_entropy(alike, partner)
         opt.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         opt.step()
@@ -89,11 +94,13 @@ def train_encoder(seed: int, steps: int = STEPS, progress: Callable[[float], Non
 
 
 def save_encoder(model: Encoder, path: Path) -> None:
+    """Write weights as half-precision safetensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.half().contiguous() for k, v in model.state_dict().items()}, path)
 
 
 def load_encoder(path: Path) -> Encoder:
+    """Read what `save_encoder` wrote."""
     model = Encoder()
     model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return model.eval()

@@ -13,7 +13,7 @@ from aarlab.problems.w2s.prose.leaks import leaked
 from aarlab.problems.w2s.testbed import Draw, Encoded, Labelled, Predict, SetName, Testbed
 
 
-@dataclass(frozen=True)
+@dataclass
 class Prose:
     """Satisfies aarlab.problems.w2s.testbed.Testbed; see there for shapes."""
 

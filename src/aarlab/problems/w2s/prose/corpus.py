@@ -13,6 +13,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from aarlab.kit.cache import cache_dir
+
 SHORTEST, LONGEST = 6, 26  # words and marks of a sentence, full stop included
 LIBRARIES = ("numpy", "scipy", "sklearn", "torch", "joblib", "networkx", "sympy", "mpmath")
 SKIPPED = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "lib-dynload", "turtledemo"}
@@ -134,17 +136,12 @@ def _topics(text: str) -> dict[str, str]:
     return {}
 
 
-def cache_folder() -> Path:
-    """Where derived data is kept: $AARLAB_CACHE, or ~/.cache/aarlab."""
-    return Path(os.environ.get("AARLAB_CACHE") or Path.home() / ".cache" / "aarlab")
-
-
 @cache
 def standard_library() -> tuple[Sentence, ...]:
     """Sentences of the running interpreter's standard library, tests excluded; kept on disk after the first call."""
     root = Path(sysconfig.get_path("stdlib"))
     recipe = hashlib.sha256(Path(__file__).read_bytes() + f"{sys.version}{root}".encode()).hexdigest()[:16]
-    kept = cache_folder() / f"prose-sentences-{recipe}.json"
+    kept = cache_dir() / f"prose-sentences-{recipe}.json"
     try:
         return tuple(Sentence(tuple(w), s, c) for w, s, c in json.loads(kept.read_text()))
     except (OSError, ValueError):

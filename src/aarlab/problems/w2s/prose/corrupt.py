@@ -83,30 +83,6 @@ def replace_content(commoner: bool, ends: Sequence[str], factor: float = 3.0) ->
     return corrupt
 
 
-def _forms(word: str) -> list[str]:
-    """Other forms that a regular English word may have, whether or not they exist."""
-    stem = next((word[: -len(e)] for e in ("ing", "ed", "es", "s") if word.endswith(e) and len(word) > len(e) + 2), word)
-    return [f for f in (stem, stem + "e", stem + "s", stem + "es", stem + "ed", stem + "ing") if f != word]
-
-
-def inflect(commoner: bool) -> Corrupt:
-    """A word takes another form of its own, one that is commoner (or rarer): its number, or its verb form."""
-
-    def corrupt(words: Words, lex: Lexicon, rng: np.random.Generator) -> Words | None:
-        choices = []
-        for at in _content_places(words, lex):
-            word = words[at]
-            for form in _forms(word):
-                if form in lex.rank and (lex.rank[form] < lex.rank[word]) == commoner:
-                    choices.append((at, form))
-        if not choices:
-            return None
-        at, form = choices[int(rng.integers(len(choices)))]
-        return _put(words, at, form)
-
-    return corrupt
-
-
 def swap(near: int, far: int) -> Corrupt:
     """Two words exchange places, `near` to `far` words apart."""
 

@@ -12,7 +12,6 @@ from aarlab.problems.w2s.prose.corrupt import (
     Corrupt,
     Lexicon,
     drop,
-    inflect,
     lexicon,
     move,
     repeat,
@@ -37,8 +36,6 @@ KINDS: dict[str, Corrupt] = {
     "inflected word made rarer": replace_content(False, ("s", "ed", "ing", "ly", "able")),
     "plain word made commoner": replace_content(True, ("", "tion")),
     "plain word made rarer": replace_content(False, ("", "tion")),
-    "number or form made commoner": inflect(True),
-    "number or form made rarer": inflect(False),
     "moved": move(2, 5),
     "exchanged at a distance": swap(2, 5),
     "neighbours exchanged": swap(1, 1),
@@ -65,14 +62,13 @@ class Concept:
         return "; ".join(self.kinds)
 
 
-WEIGHTS = (0.26, 0.18, 0.22, 0.16, 0.18)  # lost, extra, commoner, rarer, order
+WEIGHTS = (0.35, 0.15, 0.25, 0.11, 0.14)  # lost, extra, commoner, rarer, order
 PRACTICE = Concept(
     "preposition left out", "preposition repeated", "inflected word made commoner", "inflected word made rarer", "moved"
 )
 SEALED = tuple(
-    Concept(f"{word} left out", f"{word} repeated", f"{kind} made commoner", f"{kind} made rarer", order)
+    Concept(f"{word} left out", f"{word} repeated", "plain word made commoner", "plain word made rarer", order)
     for word in ("determiner", "linking word")
-    for kind in ("plain word", "number or form")
     for order in ("exchanged at a distance", "neighbours exchanged")
 )
 
