@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from aarlab.cli.main import main
 from aarlab.sandbox.box import SandboxRefused
 from aarlab.sandbox.probe import probe
 
@@ -35,3 +36,18 @@ def method() -> Callable[..., dict[str, str]]:
         return {"method.py": code, "card.toml": f'name = "{name}"\nfamily = "other"\n'}
 
     return make
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """command(*argv) -> (exit status, standard output, standard error) of `aarlab`, in this process."""
+
+    def run(*argv: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["aarlab", *map(str, argv)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run

@@ -102,7 +102,7 @@ def test_the_object_has_the_promised_fields_and_nothing_else_is_on_standard_outp
     twice: tuple[Any, list[tuple[int, str, str]]], summary: dict[str, Any]
 ) -> None:
     _, out, err = twice[1][0]
-    assert out.count("\n") == 1 and out.endswith("\n") and "research" in err
+    assert out.count("\n") == 1 and out.endswith("\n") and "experiments left" in err
     check(summary, PROMISED, "summary")
     assert set(summary) == set(PROMISED) | MORE
     assert set(summary["best"]) == set(PROMISED["best"]) | MORE_OF_BEST  # type: ignore[call-overload]
@@ -347,5 +347,5 @@ def test_a_disk_that_fills_up_ends_the_campaign_in_one_line(
     campaign = start_campaign(new, "run", "w2s/toy", "--experiments", "5", "--researchers", "1", "--dir", str(new))
     status, out, err = campaign.end()
     last = err.strip().splitlines()[-1]
-    assert (status, out) == (2, "") and last.startswith("aarlab: ") and ("full" in last or "No space left" in last), err
+    assert (status, out) == (2, "") and last.startswith("aarlab: ") and "make room" in last, err
     assert verify(new / "lab.db")[0] >= 1 and campaign.left_over() == []

@@ -11,11 +11,12 @@ from typing import Any
 
 from campaigns import SECRET, Campaign, Record, count, records
 
+from aarlab.lab import snapshots
 from aarlab.lab.ledger import verify
 
 Run = Callable[..., tuple[int, str, str]]
 Start = Callable[..., Campaign]
-EXPERIMENTS = 10
+EXPERIMENTS = 15
 
 
 def kept(before: list[Record], after: list[Record]) -> bool:
@@ -35,16 +36,8 @@ def test_stopped_and_killed_at_several_moments_it_ends_with_nothing_lost_or_doub
     stopped = start_campaign(folder, "run", "w2s/toy", *options, "--dir", str(folder))
     stopped.until(ready(6, 1))
 
-    # While it runs, a second writer is refused, and readers read.
-    before = records(folder)
-    status, out, err = command("resume", folder)
-    assert (status, out) == (2, "") and err.count("\n") == 1
-    assert f"process {stopped.process.pid} runs this campaign; a campaign has one writer" in err
-    assert command("status", folder)[0] == 0 and verify(folder / "lab.db")[0] >= len(before)
-    status, _, err = command("report", folder)
-    assert status == 2 and "not finished" in err and not (folder / "report.html").exists()
-
     # Ctrl-C in research.
+    before = records(folder)
     began = time.monotonic()
     status, out, err = stopped.end(signal.SIGINT)
     assert (status, out) == (1, "") and "nothing is lost" in err and "aarlab resume" in err and "Traceback" not in err
@@ -53,9 +46,18 @@ def test_stopped_and_killed_at_several_moments_it_ends_with_nothing_lost_or_doub
     assert kept(before, at_stop) and verify(folder / "lab.db")[0] == len(at_stop)
     assert count(at_stop, "research_ended") == count(at_stop, "lab_error") == 0
 
-    # kill -9 in research.
+    # While it runs again, a second writer is refused, and readers read.
     killed = start_campaign(folder, "resume", str(folder), "--json")
-    killed.until(ready(count(at_stop, "practice") + 2))
+    killed.until(lambda _: (folder / "lock").read_text() == str(killed.process.pid))
+    status, out, err = command("resume", folder)
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert f"process {killed.process.pid} runs this campaign; a campaign has one writer" in err
+    assert command("status", folder)[0] == 0 and verify(folder / "lab.db")[0] >= len(at_stop)
+    status, _, err = command("report", folder)
+    assert status == 2 and "not finished" in err and not (folder / "report.html").exists()
+
+    # kill -9 in research.
+    killed.until(ready(count(at_stop, "practice") + 1))
     assert killed.end(signal.SIGKILL)[0] == -signal.SIGKILL
     at_kill = records(folder)
     assert kept(at_stop, at_kill) and count(at_kill, "research_ended") == 0 and killed.left_over() == []
@@ -74,6 +76,8 @@ def test_stopped_and_killed_at_several_moments_it_ends_with_nothing_lost_or_doub
     rows = records(folder)
     assert kept(in_finals, rows) and verify(folder / "lab.db") == (len(rows), rows[-1][4])
     once_and_for_all(rows, summary)
+    named = {json.loads(r[3]).get("snapshot") for r in rows} - {None}
+    assert named and all(snapshots.load(folder / "snapshots", name) for name in named)
     assert command("ledger", "verify", folder)[0] == 0 and last.left_over() == []
 
 

@@ -1,0 +1,148 @@
+"""The search researcher against a lab that answers what a test wants: it believes nobody and survives everyone."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aarlab.kit import zoo
+from aarlab.kit.client import LabError
+from aarlab.researchers import search
+
+HELLO = {
+    "researcher": "r1", "problem": "w2s/toy", "question": "?", "traits": {"paired": False, "logprobs": False, "layers": 1},
+    "direction": "none", "family": None, "hint": "look", "seed": 3, "sampler": "tpe", "practice_seed": 10,
+    "start": "naive_hard", "published": 0.1, "submissions_left": 4, "rounds": True,
+}  # fmt: skip
+
+
+class Lab:
+    """Practice scores by a rule; everything that was asked is kept; after `experiments` the time is over."""
+
+    def __init__(self, experiments: int, findings: list[dict[str, Any]] | None = None, **hello: Any) -> None:
+        self.left, self.told = experiments, list(findings or [])
+        self.said = {**HELLO, **hello}
+        self.practised: list[tuple[dict[str, str], list[int]]] = []
+        self.submitted: list[dict[str, str]] = []
+        self.shared: list[tuple[str, str]] = []
+
+    def hello(self) -> dict[str, Any]:
+        return self.said
+
+    def practice(self, files: dict[str, str], seeds: list[int]) -> dict[str, Any]:
+        if self.left == 0:
+            raise LabError("the time is over", over=True)
+        self.left -= 1
+        self.practised.append((files, seeds))
+        accuracy = 0.7 + 0.25 * (len(files["method.py"]) % 97) / 97
+        rows = [{"seed": s, "accuracy": accuracy + 0.001 * (s % 3), "floor": 0.7, "ceiling": 0.95} for s in seeds]
+        return {"code": "ok", "instances": rows}
+
+    def submit(self, files: dict[str, str]) -> dict[str, Any]:
+        self.submitted.append(files)
+        return {"submission": 100 + len(self.submitted), "snapshot": "0" * 16}
+
+    def share(self, kind: str, title: str, text: str, family: str = "other", submission: int | None = None,
+              files: dict[str, str] | None = None) -> dict[str, Any]:  # fmt: skip
+        assert (submission is not None) == (kind == "result")
+        self.shared.append((kind, text))
+        return {"shared": True}
+
+    def findings(self, since: int = 0) -> dict[str, Any]:
+        return {"findings": self.told[since:]}
+
+    def leaderboard(self) -> dict[str, Any]:
+        return {"leaderboard": []}
+
+
+def run(lab: Lab, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(search, "Client", lambda: lab)
+    monkeypatch.setattr(sys, "argv", ["search", str(workspace)])
+    return search.main()
+
+
+def test_it_submits_what_it_has_confirmed_on_other_instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab(25)
+    assert run(lab, tmp_path, monkeypatch) == 0
+    assert len(lab.practised) == 25 and lab.submitted
+    codes = [(f["method.py"], tuple(s)) for f, s in lab.practised]
+    for files in lab.submitted:
+        assert (files["method.py"], (10, 11, 12, 13, 14)) in codes and (files["method.py"], (15, 16, 17, 18, 19)) in codes
+    assert [k for k, _ in lab.shared].count("result") == len(lab.submitted)
+
+
+def test_the_same_seed_does_the_same_and_another_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        (tmp_path / name).mkdir()
+        lab = Lab(8, seed=seed)
+        run(lab, tmp_path / name, monkeypatch)
+        done.append(lab.practised)
+    assert done[0] == done[1] != done[2]
+
+
+def finding(text: str, **more: Any) -> dict[str, Any]:
+    return {"id": 1, "researcher": "r2", "kind": "result", "title": "t", "text": text, **more}
+
+
+HOSTILE = [
+    "", "\nparameters: ", "\nparameters: [1, 2]", "\nparameters: 5", "\nparameters: null", "\nparameters: {}",
+    '\nparameters: {"label (any)": "no such block"}', "\nparameters: " + "[" * 9000, '\nparameters: {"a": [1, {"b": 2}]}',
+    '\nparameters: {"": null}', '\nparameters: {"x": NaN}', '\nparameters: {"x": 1e999}', "\nparameters: " + '{"a":' * 3000,
+    '\nparameters: {"' + "x" * 9000 + '": "' + "y" * 9000 + '"}',
+]  # fmt: skip
+
+
+def poisoned() -> list[dict[str, Any]]:
+    """Findings whose parameters bear the real names and values of other kinds, sizes and signs."""
+    class Names:
+        seen: list[str] = []
+
+        def suggest_categorical(self, name: str, choices: Any) -> Any:
+            self.seen.append(name)
+            return choices[-1]
+
+        def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:
+            self.seen.append(name)
+            return low
+
+        def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:
+            self.seen.append(name)
+            return low
+
+    zoo.suggest(Names(), None, paired=False, logprobs=False)  # type: ignore[arg-type]
+    values = ["x", -1, 1e308, None, True, 10**400, [], {}, "\x00"]
+    return [finding("\nparameters: " + json.dumps({n: v for n in Names.seen})) for v in values]
+
+
+def test_no_finding_of_another_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab(12, [finding(t) for t in HOSTILE] + poisoned())
+    assert run(lab, tmp_path, monkeypatch) == 0, "it ends because the time is over, not by an exception"
+    assert len(lab.practised) == 12
+
+
+def test_it_goes_on_from_its_journal_and_past_a_lock_left_by_a_killed_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(Lab(6), tmp_path, monkeypatch)
+    size = (tmp_path / "study.log").stat().st_size
+    (tmp_path / "study.log.lock").touch()
+    lab = Lab(6)
+    assert run(lab, tmp_path, monkeypatch) == 0
+    assert len(lab.practised) == 6 and (tmp_path / "study.log").stat().st_size > size
+    first = Lab(6)
+    (tmp_path / "new").mkdir()
+    run(first, tmp_path / "new", monkeypatch)
+    assert first.practised[0] != lab.practised[0], "it does not begin anew"
+
+
+def test_another_refusal_than_time_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab(3)
+
+    def refuse(*_: Any) -> dict[str, Any]:
+        raise LabError("no such thing")
+
+    monkeypatch.setattr(lab, "practice", refuse)
+    assert run(lab, tmp_path, monkeypatch) == 1
