@@ -39,7 +39,7 @@ def twice(
 ) -> tuple[list[Path], list[tuple[int, str, str]]]:
     """Two processes at once, the same command and secret."""
     home = tmp_path_factory.mktemp("twice")
-    options = "run w2s/toy --researchers 3 --experiments 12 --seed 1 --json --secret".split()
+    options = ["run", "w2s/toy", "--researchers", "3", "--experiments", "12", "--seed", "1", "--json", "--secret"]
     folders = [home / "a", home / "b"]
     begun = [start_campaign(f, *options, SECRET, "--dir", str(f)) for f in folders]
     return folders, [c.end() for c in begun]
@@ -150,7 +150,7 @@ def test_the_secret_itself_is_nowhere_but_in_the_vault(folder: Path) -> None:
 class Reader(html.parser.HTMLParser):
     """Text of a page, and every tag that was opened and not closed."""
 
-    VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+    VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

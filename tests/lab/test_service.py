@@ -19,7 +19,6 @@ from aarlab.lab.execution import FAILURES
 from aarlab.lab.forum import MAX_TEXT, BadFinding
 from aarlab.lab.ledger import verify
 from aarlab.lab.service import Lab, Refusal
-from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.state import replay
 
 Method = Callable[..., dict[str, str]]

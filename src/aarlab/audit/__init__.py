@@ -43,5 +43,7 @@ def reexecution(lab: Lab, submission: Submission, yard: Yardstick, instances: in
     value = {"mean": largest, "se": None, "low": None, "high": None, "seeds": min(instances, len(yard.instances)),
              "n": len(yard.instances[0].truth["y"]), "why": "largest difference of a prediction"}  # fmt: skip
     return {
-        "verdict": "pass" if same else "fail", "value": value, "why": f"{told} predictions when run again from clean"
+        "verdict": "pass" if same else "fail",
+        "value": value,
+        "why": f"{told} predictions when run again from clean",
     }

@@ -14,6 +14,7 @@ from scipy import stats as distributions
 from aarlab.audit import AUDITS, not_run, reexecution
 from aarlab.campaign import workers
 from aarlab.kit.stats import Outcomes, Score, accuracy, difference, gap_difference, holm
+from aarlab.lab import snapshots
 from aarlab.lab.scoring import Yardstick
 from aarlab.lab.service import Lab
 from aarlab.lab.state import Submission
@@ -34,11 +35,11 @@ class Reading:
 
 
 def candidates(lab: Lab) -> list[Submission]:
-    """The best raw `search` scores, one a snapshot."""
+    """The best raw `search` scores, one a program: the same code under another card is not read twice."""
     scored = [s for s in lab.state.submissions.values() if s.search is not None and s.search.mean is not None]
     best: dict[str, Submission] = {}
     for s in sorted(scored, key=lambda s: (-float(s.search.mean if s.search and s.search.mean else 0.0), s.id)):
-        best.setdefault(s.snapshot, s)
+        best.setdefault(snapshots.load(lab.folder / "snapshots", s.snapshot)["method.py"], s)
     return list(best.values())[:FINALISTS]
 
 

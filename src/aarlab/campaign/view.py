@@ -14,6 +14,8 @@ from aarlab.report import view
 
 RELEASE = "Ladder: a score is published, rounded to .005, only if it beats the best published by a paired z >= 3.5"
 
+GATE = "beating the starting baseline on select in a one-sided paired test, Holm-corrected at .05"
+
 
 def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.View:
     lanes: dict[str, Any] = state.started["lanes"]
@@ -61,6 +63,7 @@ def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.Vi
         ledger=view.Ledger(ledger.head, ledger.count),
         sandbox=config.sandbox,
         release=RELEASE,
+        gate=GATE,
         secret=state.started["secret"],
         ended="" if state.ended in (None, "time", "experiments") else str(state.ended),
     )  # fmt: skip

@@ -37,9 +37,7 @@ def experiment(testbed: str = "w2s/prose", repeats: int = 5, as_json: Json = Fal
 
 
 @app.command("campaign")
-def campaigns(
-    testbed: str = "w2s/prose", seeds: str = "1-5", minutes: float = 3.0, as_json: Json = False
-) -> None:
+def campaigns(testbed: str = "w2s/prose", seeds: str = "1-5", minutes: float = 3.0, as_json: Json = False) -> None:
     """Campaigns with several seeds: how often does the best method beat the comparator, with the interval above 0?"""
     first, _, last = seeds.partition("-")
     rows = []

@@ -64,7 +64,9 @@ def run(
     secret: Annotated[
         str | None, typer.Option(help="A fixed secret for the vault, in hex (studies, tests); stamped on every output.")
     ] = None,
-    directory: Annotated[Path | None, typer.Option("--dir", help="The campaign's folder (made by this command).")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="The campaign's folder (made by this command).")
+    ] = None,
     sandbox: Annotated[str, typer.Option(help="bwrap, or none: NOT ISOLATED, and stamped so.")] = "bwrap",
     as_json: Json = False,
 ) -> None:
@@ -211,7 +213,9 @@ def main() -> None:
         if error.errno not in NO_ROOM and error.errno is not None:  # None: numpy wrote less than it was asked to
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print(f"aarlab: {place}{error.strerror or error}; make room or give another folder, then resume", file=sys.stderr)
+        print(
+            f"aarlab: {place}{error.strerror or error}; make room or give another folder, then resume", file=sys.stderr
+        )
         sys.exit(2)
 
 

@@ -20,7 +20,9 @@ from aarlab.lab.execution import PRACTICE_SECONDS, execute
 from aarlab.problems import base
 from aarlab.sandbox.probe import probe
 
-app = typer.Typer(invoke_without_command=True, help="Testbeds: list them, or measure whether they are fit for research.")
+app = typer.Typer(
+    invoke_without_command=True, help="Testbeds: list them, or measure whether they are fit for research."
+)
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 WORKERS = 2
 
@@ -48,7 +50,10 @@ def check(
     for name in names:
         base.load(name)
     results: dict[str, Mapping[str, Any]] = {}
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress, workers.pool(WORKERS) as pool:
+    with (
+        Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress,
+        workers.pool(WORKERS) as pool,
+    ):
         task = progress.add_task("checking", total=len(names))
         jobs = {pool.submit(workers.check, name): name for name in names}
         for job in as_completed(jobs):
@@ -58,7 +63,9 @@ def check(
     if as_json:
         print(json.dumps({"testbeds": ordered}))
         return
-    table = Table("testbed", "n", "floor", "ceiling", "untrained", "best tuned", "untrained", "rho", "verdict", box=None)
+    table = Table(
+        "testbed", "n", "floor", "ceiling", "untrained", "best tuned", "untrained", "rho", "verdict", box=None
+    )
     for r in ordered:
         table.add_row(
             r["testbed"], str(r["n"]), *(_short(r[k]) for k in ("floor", "ceiling", "ceiling_untrained")),
@@ -97,7 +104,9 @@ def baselines(
 
     scores = {n: both(join([r.baselines[n] for r in references])) for n in problem.baselines}
     if as_json:
-        figures = {n: {"in_distribution": i.asdict(), "out_of_distribution": o.asdict()} for n, (i, o) in scores.items()}
+        figures = {
+            n: {"in_distribution": i.asdict(), "out_of_distribution": o.asdict()} for n, (i, o) in scores.items()
+        }
         print(json.dumps({"testbed": testbed, "seeds": seeds, "baselines": figures}))
         return
     table = Table("baseline", "gap recovered, in distribution", "out of distribution", box=None)

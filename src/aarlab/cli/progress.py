@@ -139,9 +139,7 @@ def render(s: Snapshot, width: int = 100, height: int = 40) -> RenderableType:
     if events:
         parts.append(Text())
         for e in s.events[-events:]:
-            said = Text.assemble(
-                (clock(e.t).rjust(13), "dim"), "  ", (line(e.who, 14).ljust(14), "bold"), " "
-            )
+            said = Text.assemble((clock(e.t).rjust(13), "dim"), "  ", (line(e.who, 14).ljust(14), "bold"), " ")
             parts.append(one(said.append(line(e.what, 120))))
     return Padding(Group(*parts), (0, 1))
 

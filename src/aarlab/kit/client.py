@@ -56,11 +56,17 @@ class Client:
         """One's own submissions: their status, and what the release policy says of them."""
         return self.call("submissions")
 
-    def share(self, kind: str, title: str, text: str, family: str = "other", submission: int | None = None,
-              files: dict[str, str] | None = None) -> dict[str, Any]:
+    def share(
+        self,
+        kind: str,
+        title: str,
+        text: str,
+        family: str = "other",
+        submission: int | None = None,
+        files: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Post a finding: result, hypothesis, insight, error or retraction. A result points at a submission."""
-        return self.call("share", kind=kind, title=title, text=text, family=family, submission=submission,
-                         files=files)
+        return self.call("share", kind=kind, title=title, text=text, family=family, submission=submission, files=files)
 
     def findings(self, since: int = 0) -> dict[str, Any]:
         """Everyone's findings with a number above `since`."""

@@ -119,9 +119,7 @@ def fit(
     for _ in range(steps):
         if (size <= goal).all():
             break
-        s, sc, zs = _newton_direction(
-            x, w * p * (1 - p), g, gc, scale, lam, intercept, np.minimum(0.1, goal / size)
-        )
+        s, sc, zs = _newton_direction(x, w * p * (1 - p), g, gc, scale, lam, intercept, np.minimum(0.1, goal / size))
         step = np.where(size <= goal, 0, 1).astype(np.float32)
         for _ in range(12):  # halve the step of the columns whose loss would rise
             trial_v, trial_z = v + step * s, z + step * zs

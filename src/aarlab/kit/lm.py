@@ -77,8 +77,15 @@ def new_lm(config: LMConfig, seed: int) -> LM:
         return LM(config)
 
 
-def train_lm(model: LM, rows: NDArray[np.integer], steps: int, batch: int = 64, lr: float = 2e-3, seed: int = 0,
-             progress: "None | object" = None) -> float:
+def train_lm(
+    model: LM,
+    rows: NDArray[np.integer],
+    steps: int,
+    batch: int = 64,
+    lr: float = 2e-3,
+    seed: int = 0,
+    progress: object = None,
+) -> float:
     """Next-token training on (n, T) padded rows, AdamW, linear warm-up then cosine; returns the last loss (nats).
 
     Batches are cut to their longest row. `progress`, if given, is called with the share done.
@@ -109,8 +116,9 @@ def train_lm(model: LM, rows: NDArray[np.integer], steps: int, batch: int = 64, 
 
 
 @torch.no_grad()
-def encode_lm(model: LM, tokens: NDArray[np.integer], last: bool = False, batch: int = 512
-              ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+def encode_lm(
+    model: LM, tokens: NDArray[np.integer], last: bool = False, batch: int = 512
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """(n, T) tokens -> features (n, L, d) of every block, mean over tokens (or the last token with `last`), and
     log-probabilities (n, T), NaN at the first token and after the end. Rows are sorted by length for speed."""
     model.eval()

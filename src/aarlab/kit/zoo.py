@@ -82,9 +82,7 @@ class Config:
     def name(self) -> str:
         """Stages and a short hash: "elicit-confident-logistic-1f2e3d"."""
         parts = [str(self.choices.get(s, "none")) for s in STAGES]
-        return "-".join(
-            [*(p for p in parts if p != "none"), hashlib.sha256(self.json().encode()).hexdigest()[:6]]
-        )
+        return "-".join([*(p for p in parts if p != "none"), hashlib.sha256(self.json().encode()).hexdigest()[:6]])
 
     def parameters(self, stage: str) -> dict[str, Value]:
         """Arguments of one stage."""
@@ -142,9 +140,7 @@ def check(config: Config) -> None:
             block = _block(stage, str(c.get(stage, "logistic" if stage == "train" else "none")))
             takes = block.__kwdefaults__ or {} if block else {}
             if parameter not in takes:
-                raise ValueError(
-                    f"{c.get(stage)!r} takes no {parameter!r}; it takes {', '.join(takes) or 'nothing'}"
-                )
+                raise ValueError(f"{c.get(stage)!r} takes no {parameter!r}; it takes {', '.join(takes) or 'nothing'}")
         elif key in known:
             if value not in known[key]:
                 raise ValueError(f"no {key} {value!r}; known: {', '.join(sorted(known[key]))}")
@@ -303,9 +299,7 @@ def card(config: Config, why: str, forecast: tuple[float, float, float]) -> str:
     # a JSON string is a TOML basic string but for the delete character, and TOML knows no lone surrogates
     quoted = {k: json.dumps(v, ensure_ascii=False).replace("\x7f", "\\u007f") for k, v in fields.items()}
     lines = [f"{k} = {v.encode(errors='replace').decode()}" for k, v in quoted.items()]
-    return "\n".join(
-        [*lines, "", "[forecast]", f"effect = {effect!r}", f"low = {low!r}", f"high = {high!r}", ""]
-    )
+    return "\n".join([*lines, "", "[forecast]", f"effect = {effect!r}", f"low = {low!r}", f"high = {high!r}", ""])
 
 
 class Trial(Protocol):

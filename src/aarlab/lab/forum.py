@@ -35,14 +35,19 @@ def public(finding: Finding, submission: Submission | None) -> dict[str, object]
 
 
 def mirror(folder: Path, finding: Finding, submission: Submission | None, files: dict[str, str]) -> None:
-    """Write one finding as a folder: finding.json, and the files of its snapshot. Made whole, then moved in."""
+    """Write one finding as a folder: finding.json, and the files of its snapshot. Made whole, then moved in; one that
+    is there already only gets what was released since."""
     slug = re.sub(r"[^a-z0-9]+", "-", finding.title.lower())[:40].strip("-")
     target = folder / f"{finding.id:04d}-{finding.kind}-{slug}"
-    if target.exists():
+    told = json.dumps(public(finding, submission), indent=1)
+    if target.exists():  # a judgement came after the post
+        fresh = folder / f".{finding.id}.json"
+        fresh.write_text(told)
+        fresh.rename(target / "finding.json")
         return
     draft = folder / f".{finding.id}"
     draft.mkdir(parents=True, exist_ok=True)
-    (draft / "finding.json").write_text(json.dumps(public(finding, submission), indent=1))
+    (draft / "finding.json").write_text(told)
     for name, text in files.items():
         (draft / name).write_bytes(text.encode())
     draft.rename(target)

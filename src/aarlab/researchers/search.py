@@ -114,7 +114,9 @@ def listen(me: Researcher) -> None:
         if finding["researcher"] != me.hello["researcher"] and finding["kind"] == "result":
             try:
                 params = json.loads(finding["text"].rpartition("\nparameters: ")[2])
-                me.study.enqueue_trial(anywhere(params), user_attrs=WIDE, skip_if_exists=True)
+                me.study.enqueue_trial(
+                    anywhere(params), user_attrs={**WIDE, "adopted": finding["id"]}, skip_if_exists=True
+                )
             except Exception:
                 continue  # another researcher's text is whatever it is
 
@@ -156,7 +158,8 @@ def experiment(me: Researcher) -> None:
     me.study.tell(trial, value)
     if value > me.best:
         me.best, me.idle = value, 0
-        follow_up(me, config, trial.params, value)
+        if "adopted" not in trial.user_attrs:  # another's method is built upon, not handed over as one's own
+            follow_up(me, config, trial.params, value)
     else:
         me.idle += 1
         if me.idle % DEAD_END == 0:

@@ -44,9 +44,7 @@ def check(problem: "W2S") -> dict[str, Any]:
     half = practice[: INSTANCES // 2]
     quick_floor, quick_ceiling = _references(problem, half)
     quick = [_mean(problem.gap(_run(problem, half, c), quick_floor, quick_ceiling)) for c in configs]
-    sealed_scores = [
-        _mean(problem.gap(_run(problem, sealed, c), floor, ceiling)) for c in configs[:CONFIGURATIONS]
-    ]
+    sealed_scores = [_mean(problem.gap(_run(problem, sealed, c), floor, ceiling)) for c in configs[:CONFIGURATIONS]]
     rho, low = spearman(quick[:CONFIGURATIONS], sealed_scores)
     finalists = [configs[i] for i in np.argsort(quick)[::-1][:5]]
     best = max(
@@ -86,7 +84,9 @@ def marks(figures: dict[str, Any], gap: Score, latent: Score) -> list[str]:
         missed.append(f"ceiling is {latent.mean or 0:.3f} above the untrained twin's, below {LATENT}")
     for name, score in figures["references"].items():
         if score["mean"] is None or score["mean"] > MOST_UNTUNED:
-            missed.append(f"untuned {name} recovers {score['mean'] if score['mean'] is None else round(score['mean'], 3)}")
+            missed.append(
+                f"untuned {name} recovers {score['mean'] if score['mean'] is None else round(score['mean'], 3)}"
+            )
     if tuned is None or tuned < LEAST_TUNED:
         missed.append(f"the best tuned method recovers {tuned}, below {LEAST_TUNED}")
     elif untrained is None or tuned - untrained < LEAST_LATENT:
