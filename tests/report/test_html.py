@@ -18,7 +18,7 @@ from aarlab.report.markup import Html, el, embed_json
 from aarlab.report.view import View
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hostile import PAYLOADS  # noqa: E402
+from hostile import PAYLOADS
 
 Fabricate = Callable[..., View]
 SMALL = {"experiments": 48, "findings": 6}
@@ -230,6 +230,12 @@ class TestPage:
             write_html(fabricate(**SMALL), target)
         assert target.read_text() == "old"
         assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_colours_that_are_faded_have_six_digits() -> None:
+    css = (Path(html.__file__).parent / "report.css").read_text()
+    found = re.findall(r"--(?:ink|accent|warn|soft): (#[0-9a-f]+)", css)
+    assert len(found) >= 12 and {len(c) for c in found} == {7}
 
 
 class TestCharts:

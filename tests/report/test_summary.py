@@ -13,7 +13,7 @@ from aarlab.report import summary, words
 from aarlab.report.view import View
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hostile import PAYLOADS  # noqa: E402
+from hostile import PAYLOADS
 
 Fabricate = Callable[..., View]
 

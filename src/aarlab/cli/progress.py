@@ -189,8 +189,9 @@ def lanes(shown: Sequence[Lane], width: int) -> Table:
 def plain(s: Snapshot) -> str:
     """The same in one line, for logs."""
     best = number(s.frontier[-1], 3) if s.frontier else "none yet"
+    stamped = "".join(f"[{line(stamp, 20)}] " for stamp in s.stamps)
     return (
-        f"{clock(s.t)}: {line(s.phase, 30)}, {plural(s.experiments, 'experiment')}, "
+        f"{stamped}{clock(s.t)}: {line(s.phase, 30)}, {plural(s.experiments, 'experiment')}, "
         f"{plural(s.submissions, 'submission')}, {plural(s.findings, 'finding')}, frontier {best}, "
         f"slots {s.slots_busy}/{s.slots}, {left(s)}"
     )
