@@ -121,7 +121,7 @@ def render(s: Snapshot, width: int = 100, height: int = 40) -> RenderableType:
             f"slots {s.slots_busy}/{s.slots} busy",
         ]
     )
-    told = Text("frontier ", "bold")
+    told = Text.assemble(("frontier ", "bold"))
     if s.frontier:
         told.append(f"{number(s.frontier[-1], 3)} ", "bold green").append(sparkline(s.frontier), "green")
         told.append("  released on search", "dim")
