@@ -45,8 +45,9 @@ def drawn(s: Snapshot, width: int = 110, height: int = 40, terminal: bool = Fals
 class TestRender:
     def test_shows_lanes_frontier_and_time_left(self) -> None:
         shown = drawn(snapshot())
-        for text in ("w2s/prose", "1 min 37 s left", "frontier 0.310", "21 experiments", "slots 2/2 busy",
-                     "r0 practised", "r2 practised", "0.40", "NOT ISOLATED", "practised oof-relabel"):  # fmt: skip
+        expected = """w2s/prose|1 min 37 s left|frontier 0.310|21 experiments|slots 2/2 busy|r0 practised
+            |r2 practised|0.40|NOT ISOLATED|practised oof-relabel"""
+        for text in map(str.strip, expected.split("|")):
             assert text in shown
 
     def test_experiments_left(self) -> None:
@@ -69,6 +70,10 @@ class TestRender:
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", shown)
         assert "[bold]x[/bold]" in shown and "⟨U+001B⟩" in shown
         assert not re.search(r"[\x00-\x1f\u202e]", plain(dataclasses.replace(snapshot(), phase=EVIL)))
+
+
+def test_a_plain_line_has_the_stamps() -> None:
+    assert plain(snapshot()).startswith("[NOT ISOLATED] 1 min 23 s: researching, 21 experiments")
 
 
 def test_sparkline_is_clipped_and_skips_what_is_no_number() -> None:

@@ -262,6 +262,7 @@ def build(
         sandbox=sandbox,
         release="ladder: paired test at z >= 3.5, rounded to .005",
         secret=secret,
+        gate="better than the best untuned baseline, one-sided 5%",
     )
 
 

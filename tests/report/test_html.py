@@ -232,6 +232,12 @@ class TestPage:
         assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 
+def test_colours_that_are_faded_have_six_digits() -> None:
+    css = (Path(html.__file__).parent / "report.css").read_text()
+    found = re.findall(r"--(?:ink|accent|warn|soft): (#[0-9a-f]+)", css)
+    assert len(found) >= 12 and {len(c) for c in found} == {7}
+
+
 class TestCharts:
     def test_an_absurd_claim_does_not_stretch_the_axis(self) -> None:
         low, high = charts.chart_range([0.4, 1e9, -1e9, 0.5], [0.5])

@@ -121,7 +121,7 @@ def render(s: Snapshot, width: int = 100, height: int = 40) -> RenderableType:
             f"slots {s.slots_busy}/{s.slots} busy",
         ]
     )
-    told = Text("frontier ", "bold")
+    told = Text.assemble(("frontier ", "bold"))
     if s.frontier:
         told.append(f"{number(s.frontier[-1], 3)} ", "bold green").append(sparkline(s.frontier), "green")
         told.append("  released on search", "dim")
@@ -187,8 +187,9 @@ def lanes(shown: Sequence[Lane], width: int) -> Table:
 def plain(s: Snapshot) -> str:
     """The same in one line, for logs."""
     best = number(s.frontier[-1], 3) if s.frontier else "none yet"
+    stamped = "".join(f"[{line(stamp, 20)}] " for stamp in s.stamps)
     return (
-        f"{clock(s.t)}: {line(s.phase, 30)}, {plural(s.experiments, 'experiment')}, "
+        f"{stamped}{clock(s.t)}: {line(s.phase, 30)}, {plural(s.experiments, 'experiment')}, "
         f"{plural(s.submissions, 'submission')}, {plural(s.findings, 'finding')}, frontier {best}, "
         f"slots {s.slots_busy}/{s.slots}, {left(s)}"
     )

@@ -25,6 +25,7 @@ from aarlab.report.view import Audit, Finalist, Finding, View, as_score, finite,
 
 HERE = Path(__file__).parent
 SHOWN = 64_000  # characters of one text or program: the size limit of a method
+HIGHLIGHTED = 12_000  # a longer program is shown plain: tokenizing a hostile one takes a tenth of a second
 
 
 def write_html(view: View, path: Path) -> None:
@@ -170,15 +171,16 @@ def leaderboard(view: View) -> Html:
         select = join(cell(f.select), el("div", verdict))
         final = cell(f.final) if f.final is not None else muted("not read")
         ood = cell(f.final_ood) if f.final_ood is not None else muted("not read")
-        rows.append((str(f.rank), who, cell(f.search), select, final, ood, audits(f)))
+        rows.append((str(f.rank), who, final, ood, select, cell(f.search), audits(f)))
+    gate = f" ({line(view.gate, 160)})" if view.gate else ""
     first = next((i for i, f in enumerate(view.finalists) if f.passed), None)
     return section(
         "Leaderboard",
         "When research ended, the lab took the best raw search scores to select, once, Holm-corrected, and "
-        "read final once for those that passed. Expect search to flatter, for methods were chosen on it. "
-        + words.audit_sentence(view),
+        f"read final once for those that passed{gate}. Expect search to flatter, for methods were chosen on "
+        "it. " + words.audit_sentence(view),
         table(
-            ("", "method", "search", "select", "final", "final, out of distribution", "audits"),
+            ("", "method", "final", "out of distribution", "select", "search", "audits"),
             rows,
             numbers=(2, 3, 4, 5),
             marks=() if first is None else (first,),
@@ -363,8 +365,8 @@ def highlight(code: str) -> Html:
 
     Only slices of the code itself are marked, each escaped, so what is read is exactly what was written.
     """
-    lines = code.splitlines(keepends=True)
-    if "".join(lines) != code or "\f" in code:
+    lines = io.StringIO(code).readlines()  # by newline alone, as the tokenizer reads
+    if len(code) > HIGHLIGHTED or "\f" in code:
         return join(code)
     starts = [0]
     for part in lines:

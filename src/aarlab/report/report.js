@@ -9,17 +9,19 @@
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const fade = (hex, a) => hex + Math.round(a * 255).toString(16).padStart(2, "0");
   const narrow = () => window.innerWidth < 620;
-  const cut = (s, n) => (s.length > n ? s.slice(0, n - 1) + "…" : s);
-  const config = { displayModeBar: false, responsive: true, showTips: false };
+  // Names of one family often differ at the end only, so it is the middle that goes.
+  const cut = (s, n) => (s.length > n ? s.slice(0, n - 7) + "…" + s.slice(-6) : s);
+  const config = { displayModeBar: false, responsive: false, showTips: false };
 
   function theme() {
     return { ink: css("--ink"), soft: css("--soft"), rule: css("--rule"), accent: css("--accent"),
              card: css("--card"), warn: css("--warn"), font: css("--sans") };
   }
-  function layout(t, more) {
+  function layout(id, t, more) {
+    const box = document.getElementById(id);
     const axis = { gridcolor: t.rule, linecolor: t.rule, zeroline: false, ticks: "", automargin: true,
                    title: { font: { size: 13, color: t.soft }, standoff: 10 }, tickfont: { size: 12, color: t.soft } };
-    const base = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false,
+    const base = { width: box.clientWidth, height: box.clientHeight, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false,
                    font: { family: t.font, size: 13, color: t.ink }, margin: { l: 52, r: 14, t: 12, b: 46 },
                    hoverlabel: { bgcolor: t.card, bordercolor: t.rule, font: { color: t.ink, family: t.font, size: 12 }, align: "left" },
                    hovermode: "closest" };
@@ -78,7 +80,7 @@
           arrayminus: [c.best.mean - c.best.low], color: t.accent, thickness: 2, width: 5 },
         hovertemplate: "<b>final</b>, %{y:.3f}<br>%{customdata}<extra></extra>" });
     }
-    Plotly.react("climb", traces, layout(t, {
+    Plotly.react("climb", traces, layout("climb", t, {
       xaxis: { title: { text: "researcher-hours, all researchers together" }, range: [0, c.end * 1.06], tickformat: "~g", fixedrange: true },
       yaxis: { title: { text: "gap recovered" }, range: c.range, tickformat: ".1f", fixedrange: true, dtick: 0.2 },
       shapes, annotations: notes,
@@ -97,7 +99,7 @@
       { x: at(e.x), y: at(e.low), mode: "lines", line: { width: 0 }, fill: "tonexty", fillcolor: fade(t.accent, 0.18), hoverinfo: "skip", showlegend: false },
       { x: e.x, y: e.bits, customdata: e.text, mode: "lines", line: { width: 2.2, color: t.accent }, showlegend: false,
         hovertemplate: "%{y:.2f} bits<br>%{customdata}<extra></extra>" }],
-      layout(t, {
+      layout("entropy", t, {
         xaxis: { title: { text: data.entropy.unit + " of research" }, fixedrange: true, rangemode: "tozero", tickformat: "~g" },
         yaxis: { title: { text: "entropy, bits" }, range: [0, Math.max(e.most, 1) * 1.12], fixedrange: true },
         shapes: [hline(e.most, t.soft, "dash")],
@@ -133,20 +135,22 @@
                     fillcolor: fade(t.warn, 0.1), line: { width: 0 } });
     }
     document.getElementById("forest").style.height = Math.max(260, 32 * rows.length + 130) + "px";
-    Plotly.react("forest", traces, layout(t, {
+    Plotly.react("forest", traces, layout("forest", t, {
       xaxis: { title: { text: "gap recovered (0: the teacher, 1: the ceiling)" }, range: f.range, tickformat: ".1f", dtick: 0.2, fixedrange: true },
       yaxis: { tickvals: ys, ticktext: names, range: [-0.7, rows.length - 0.4], fixedrange: true, showgrid: false, tickfont: { size: 12, color: t.ink }, title: { text: "" } },
       shapes, margin: { l: 40, r: 14, t: 8, b: 50 },
       legend: { orientation: "h", x: 0, xref: "container", xanchor: "left", yref: "container", y: 0, yanchor: "bottom", font: { size: 12, color: t.soft } } }), config);
   }
 
-  function draw() { const t = theme(); climb(t); entropy(t); forest(t); }
+  const root = document.documentElement;
+  function draw() { const t = theme(); forest(t); climb(t); entropy(t); }
   draw();
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  window.addEventListener("beforeprint", draw);
-  window.addEventListener("afterprint", draw);
-  let was = narrow();
-  window.addEventListener("resize", () => { if (narrow() !== was) { was = narrow(); draw(); } });
+  let asked = 0;
+  window.addEventListener("resize", () => { cancelAnimationFrame(asked); asked = requestAnimationFrame(draw); });
+  // Paper is white and narrower than a window, and is laid out only after this event: the class brings both forward.
+  window.addEventListener("beforeprint", () => { root.classList.add("print"); draw(); });
+  window.addEventListener("afterprint", () => { root.classList.remove("print"); draw(); });
 
   const filter = document.getElementById("filter");
   const findings = Array.from(document.querySelectorAll("details.finding"));
@@ -155,6 +159,4 @@
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     findings.forEach((d, i) => { d.hidden = !words.every((w) => heads[i].includes(w)); });
   });
-  window.addEventListener("beforeprint", () => findings.forEach((d) => { d.dataset.was = d.open ? "1" : ""; d.open = true; }));
-  window.addEventListener("afterprint", () => findings.forEach((d) => { d.open = d.dataset.was === "1"; }));
 })();

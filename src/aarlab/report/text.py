@@ -7,22 +7,29 @@ from what runs (Boucher & Anderson 2023, "Trojan Source"), so they are shown by 
 
 import re
 import unicodedata
-from functools import cache
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 _CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_UNUSUAL = re.compile(r"[^\n\t -~]")  # few in most texts, and findings can be long
 _MARK = r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _MARKS = re.compile(f"({_MARK}{{3}}){_MARK}+")
 
 
-@cache
-def _visible(character: str) -> str:
-    if unicodedata.category(character) not in _CATEGORIES:
-        return character
-    if "\ud800" <= character <= "\udfff":
-        return REPLACED  # a lone surrogate cannot be written as UTF-8
-    return f"⟨U+{ord(character):04X}⟩"
+class _Visible(dict[int, str]):
+    """A translation table that is filled as characters are met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if character in "\n\t" or unicodedata.category(character) not in _CATEGORIES:
+            shown = character
+        elif 0xD800 <= code <= 0xDFFF:
+            shown = REPLACED  # a lone surrogate cannot be written as UTF-8
+        else:
+            shown = f"⟨U+{code:04X}⟩"
+        self[code] = shown
+        return shown
+
+
+_VISIBLE = _Visible()
 
 
 def clean(text: str) -> str:
@@ -30,8 +37,7 @@ def clean(text: str) -> str:
 
     Newline and tab stay; carriage returns before a newline go; runs of combining marks are cut after three.
     """
-    text = str(text).replace("\r\n", "\n")
-    return _MARKS.sub(r"\1", _UNUSUAL.sub(lambda m: _visible(m[0]), text))
+    return _MARKS.sub(r"\1", str(text).replace("\r\n", "\n").translate(_VISIBLE))
 
 
 def line(text: str, width: int = 80) -> str:

@@ -128,7 +128,8 @@ class View:
 
     summary: the object that `run --json` prints; config: what was asked, option by option; command: the
     argument vector that asked for it; folder: the campaign's folder as the user would type it; release: the
-    policy in words; ended: why it ended before its time, empty if it did not.
+    policy in words; gate: what passing `select` takes, in words; ended: why it ended before its time, empty
+    if it did not.
     """
 
     summary: Mapping[str, Any]
@@ -144,6 +145,7 @@ class View:
     sandbox: str
     release: str
     secret: Literal["random", "fixed"] = "random"
+    gate: str = ""
     ended: str = ""
 
 

@@ -117,8 +117,8 @@ def why_none(view: View) -> str:
         best = max(view.finalists, key=lambda f: f.select.mean if f.select.mean is not None else -1e9)
         if len(view.finalists) == 1:
             return (
-                f"the one finalist, {named(best.method)}, recovered {figure(best.select)} on select and did not "
-                "pass, so final was not read"
+                f"the one finalist, {named(best.method)}, recovered {figure(best.select)} on select and did "
+                "not pass, so final was not read"
             )
         return (
             f"none of {len(view.finalists)} finalists passed select (Holm-corrected); the best there, "
