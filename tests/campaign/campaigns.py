@@ -1,7 +1,6 @@
 """What the tests of campaigns share: one `aarlab` process, and the ledger as it stands on disk."""
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys

@@ -302,10 +302,8 @@ class Lab:
 
     def findings(self, since: Any) -> dict[str, Any]:
         after = since if isinstance(since, int) else 0
-        subs = self.state.submissions
-        return {
-            "findings": [forum.public(f, subs.get(f.submission or 0)) for f in list(self.state.findings)[max(after, 0) :]]
-        }
+        subs, found = self.state.submissions, list(self.state.findings)[max(after, 0) :]
+        return {"findings": [forum.public(f, subs.get(f.submission or 0)) for f in found]}
 
     def leaderboard(self) -> dict[str, Any]:
         with self._lock:
