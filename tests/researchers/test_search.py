@@ -92,7 +92,8 @@ def finding(text: str, **more: Any) -> dict[str, Any]:
 HOSTILE = [
     "", "\nparameters: ", "\nparameters: [1, 2]", "\nparameters: 5",
     "\nparameters: null", "\nparameters: {}",
-    '\nparameters: {"label (any)": "no such block"}', "\nparameters: " + "[" * 9000, '\nparameters: {"a": [1, {"b": 2}]}',
+    '\nparameters: {"label (any)": "no such block"}', "\nparameters: " + "[" * 9000,
+    '\nparameters: {"a": [1, {"b": 2}]}',
     '\nparameters: {"": null}', '\nparameters: {"x": NaN}', '\nparameters: {"x": 1e999}',
     "\nparameters: " + '{"a":' * 3000,
     '\nparameters: {"' + "x" * 9000 + '": "' + "y" * 9000 + '"}',
