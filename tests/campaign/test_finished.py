@@ -77,7 +77,8 @@ def test_the_same_seed_and_secret_give_the_same_object_but_for_times(
             state = replay(ledger.events())
         told.append([
             [(p.researcher, p.snapshot, p.seeds, p.code, p.claim) for p in state.practices],
-            [(s.id, s.snapshot, s.status, s.released, s.search) for s in sorted(state.submissions.values(), key=lambda s: s.id)],
+            [(s.id, s.snapshot, s.status, s.released, s.search)
+             for s in sorted(state.submissions.values(), key=lambda s: s.id)],
             [(f.researcher, f.kind, f.title, f.text, f.snapshot) for f in state.findings],
         ])  # fmt: skip
     assert told[0] == told[1] and all(told[0])
@@ -107,7 +108,8 @@ def test_the_object_has_the_promised_fields_and_nothing_else_is_on_standard_outp
     assert set(summary) == set(PROMISED) | MORE
     assert set(summary["best"]) == set(PROMISED["best"]) | MORE_OF_BEST  # type: ignore[call-overload]
     scores = [summary["floor"], summary["ceiling"], *(b["final"] for b in summary["baselines"])]
-    scores += [summary["comparator"]["final"], *(summary["best"][k] for k in ("search", "select", "final", "final_ood"))]
+    scores += [summary["best"][k] for k in ("search", "select", "final", "final_ood")]
+    scores += [summary["comparator"]["final"]]
     for score in scores:
         assert set(score) == set(S) and score["low"] <= score["mean"] <= score["high"] and score["why"] is None
     assert summary["floor"]["mean"] < summary["ceiling"]["mean"] <= 1 and summary["experiments"] == 12
@@ -150,7 +152,7 @@ def test_the_secret_itself_is_nowhere_but_in_the_vault(folder: Path) -> None:
 class Reader(html.parser.HTMLParser):
     """Text of a page, and every tag that was opened and not closed."""
 
-    VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
+    VOID = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -211,7 +213,8 @@ def test_every_reading_command_reads(folder: Path, summary: dict[str, Any], comm
     assert len(told["findings"]["findings"]) == summary["findings"]
     assert len(told["leaderboard"]["leaderboard"]) == summary["submissions"]
     status, out, _ = command("ledger", "verify", folder, "--json")
-    assert status == 0 and json.loads(out) == {"ok": True, "records": len(records(folder)), "head": records(folder)[-1][4]}
+    rows = records(folder)
+    assert status == 0 and json.loads(out) == {"ok": True, "records": len(rows), "head": rows[-1][4]}
 
 
 # -- what is damaged or in the way is said in one line, with status 2
@@ -314,7 +317,8 @@ def small_disk(tmp_path: Path) -> Any:
     place = tmp_path / "disk"
     place.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)], check=True, capture_output=True)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+        subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"a small disk cannot be mounted here: {error}")
     yield place

@@ -129,7 +129,8 @@ def test_a_process_that_is_told_to_stop_while_it_prepares_leaves_a_campaign_that
     start_campaign: Start, tmp_path: Path
 ) -> None:
     folder = tmp_path / "campaign"
-    campaign = start_campaign(folder, "run", "w2s/toy", "--experiments", "3", "--researchers", "1", "--dir", str(folder))
+    options = ["--experiments", "3", "--researchers", "1", "--dir", str(folder)]
+    campaign = start_campaign(folder, "run", "w2s/toy", *options)
     campaign.until(lambda rows: count(rows, "campaign_started") == 1)
     time.sleep(1.5)
     began = time.monotonic()

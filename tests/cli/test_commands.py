@@ -81,7 +81,9 @@ def test_bad_input_is_one_line_and_status_2(
     assert list(tmp_path.iterdir()) == [], "nothing was made"
 
 
-@pytest.mark.parametrize("argv", [["walk"], ["run"], ["run", "w2s/toy", "--speed", "9"], ["run", "w2s/toy", "--seed", "x"]])
+@pytest.mark.parametrize(
+    "argv", [["walk"], ["run"], ["run", "w2s/toy", "--speed", "9"], ["run", "w2s/toy", "--seed", "x"]]
+)
 def test_wrong_usage_is_status_2(command: Run, argv: list[str]) -> None:
     status, out, err = command(*argv)
     assert status == 2 and out == "" and "Usage: " in plain(err)

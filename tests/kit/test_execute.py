@@ -16,8 +16,8 @@ from aarlab.problems import base
 @pytest.mark.parametrize(
     "output",
     [
-        np.array([0.0, 0.25, 1.0]), [0, 0.25, 1], np.array([[1, 0], [0.75, 0.25], [0, 1]]), np.array([0, 0.25, 1], "f4"),
-        np.array([0.0, 0.25, 1.0], ">f8"), np.array([9, 0, 9, 0.25, 9, 1.0])[1::2],
+        np.array([0.0, 0.25, 1.0]), [0, 0.25, 1], np.array([[1, 0], [0.75, 0.25], [0, 1]]),
+        np.array([0, 0.25, 1], "f4"), np.array([0.0, 0.25, 1.0], ">f8"), np.array([9, 0, 9, 0.25, 9, 1.0])[1::2],
     ],
 )  # fmt: skip
 def test_probabilities_are_taken_in_every_form(output: Any) -> None:

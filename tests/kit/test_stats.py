@@ -35,7 +35,9 @@ def crossed(value: np.ndarray) -> Outcomes:
     )  # fmt: skip
 
 
-def drawn(rng: np.random.Generator, instance: float, unit: float, noise: float, shape: tuple[int, int, int]) -> np.ndarray:
+def drawn(
+    rng: np.random.Generator, instance: float, unit: float, noise: float, shape: tuple[int, int, int]
+) -> np.ndarray:
     """A mean of zero with effects of the instance, of the source unit, and of the row within both."""
     i, u, _ = shape
     effects = rng.normal(0, instance, (i, 1, 1)) + rng.normal(0, unit, (1, u, 1))
@@ -56,7 +58,9 @@ def coverage(score: Callable[[np.random.Generator], Score], truth: float, seed: 
 @pytest.mark.parametrize(
     ("instance", "unit", "noise"), [(1.0, 0.0, 1.0), (1.0, 2.0, 1.0), (0.5, 3.0, 2.0), (1.0, 1.0, 0.1)]
 )
-def test_intervals_cover_95_percent_with_effects_of_instance_and_unit(instance: float, unit: float, noise: float) -> None:
+def test_intervals_cover_95_percent_with_effects_of_instance_and_unit(
+    instance: float, unit: float, noise: float
+) -> None:
     share = coverage(lambda rng: accuracy(crossed(drawn(rng, instance, unit, noise, (10, 40, 3)))), 0.0)
     assert 0.92 <= share <= 0.98, share
 
@@ -215,4 +219,5 @@ def test_holm_steps_down(p: list[float], rejected: list[bool]) -> None:
 def test_holm_keeps_the_family_wise_level_and_rejects_more_than_bonferroni() -> None:
     rng = np.random.default_rng(0)
     assert np.mean([any(holm(list(rng.random(5)))) for _ in range(4000)]) == pytest.approx(0.05, abs=0.012)
-    assert sum(holm([0.009, 0.012, 0.016, 0.024, 0.049])) == 5 > sum(q <= 0.01 for q in [0.009, 0.012, 0.016, 0.024, 0.049])
+    p = [0.009, 0.012, 0.016, 0.024, 0.049]
+    assert sum(holm(p)) == 5 > sum(q <= 0.01 for q in p)

@@ -163,7 +163,9 @@ def test_a_full_disk_is_said_in_one_line_and_what_is_written_stays(tmp_path: Pat
 
 events = st.lists(
     st.one_of(
-        st.tuples(st.just("gave_up"), st.sampled_from(["r1", "r2"]), st.fixed_dictionaries({"why": st.text(max_size=20)})),
+        st.tuples(
+            st.just("gave_up"), st.sampled_from(["r1", "r2"]), st.fixed_dictionaries({"why": st.text(max_size=20)})
+        ),
         st.tuples(
             st.just("clock"), st.just("lab"),
             st.fixed_dictionaries({

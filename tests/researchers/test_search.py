@@ -12,7 +12,8 @@ from aarlab.kit.client import LabError
 from aarlab.researchers import search
 
 HELLO = {
-    "researcher": "r1", "problem": "w2s/toy", "question": "?", "traits": {"paired": False, "logprobs": False, "layers": 1},
+    "researcher": "r1", "problem": "w2s/toy", "question": "?",
+    "traits": {"paired": False, "logprobs": False, "layers": 1},
     "direction": "none", "family": None, "hint": "look", "seed": 3, "sampler": "tpe", "practice_seed": 10,
     "start": "naive_hard", "published": 0.1, "submissions_left": 4, "rounds": True,
 }  # fmt: skip
@@ -69,7 +70,8 @@ def test_it_submits_what_it_has_confirmed_on_other_instances(tmp_path: Path, mon
     assert len(lab.practised) == 25 and lab.submitted
     codes = [(f["method.py"], tuple(s)) for f, s in lab.practised]
     for files in lab.submitted:
-        assert (files["method.py"], (10, 11, 12, 13, 14)) in codes and (files["method.py"], (15, 16, 17, 18, 19)) in codes
+        for seeds in ((10, 11, 12, 13, 14), (15, 16, 17, 18, 19)):
+            assert (files["method.py"], seeds) in codes
     assert [k for k, _ in lab.shared].count("result") == len(lab.submitted)
 
 
@@ -88,17 +90,22 @@ def finding(text: str, **more: Any) -> dict[str, Any]:
 
 
 HOSTILE = [
-    "", "\nparameters: ", "\nparameters: [1, 2]", "\nparameters: 5", "\nparameters: null", "\nparameters: {}",
-    '\nparameters: {"label (any)": "no such block"}', "\nparameters: " + "[" * 9000, '\nparameters: {"a": [1, {"b": 2}]}',
-    '\nparameters: {"": null}', '\nparameters: {"x": NaN}', '\nparameters: {"x": 1e999}', "\nparameters: " + '{"a":' * 3000,
+    "", "\nparameters: ", "\nparameters: [1, 2]", "\nparameters: 5",
+    "\nparameters: null", "\nparameters: {}",
+    '\nparameters: {"label (any)": "no such block"}', "\nparameters: " + "[" * 9000,
+    '\nparameters: {"a": [1, {"b": 2}]}',
+    '\nparameters: {"": null}', '\nparameters: {"x": NaN}', '\nparameters: {"x": 1e999}',
+    "\nparameters: " + '{"a":' * 3000,
     '\nparameters: {"' + "x" * 9000 + '": "' + "y" * 9000 + '"}',
 ]  # fmt: skip
 
 
 def poisoned() -> list[dict[str, Any]]:
     """Findings whose parameters bear the real names and values of other kinds, sizes and signs."""
+
     class Names:
-        seen: list[str] = []
+        def __init__(self) -> None:
+            self.seen: list[str] = []
 
         def suggest_categorical(self, name: str, choices: Any) -> Any:
             self.seen.append(name)
@@ -112,9 +119,10 @@ def poisoned() -> list[dict[str, Any]]:
             self.seen.append(name)
             return low
 
-    zoo.suggest(Names(), None, paired=False, logprobs=False)  # type: ignore[arg-type]
+    names = Names()
+    zoo.suggest(names, None, paired=False, logprobs=False)  # type: ignore[arg-type]
     values = ["x", -1, 1e308, None, True, 10**400, [], {}, "\x00"]
-    return [finding("\nparameters: " + json.dumps(dict.fromkeys(Names.seen, v))) for v in values]
+    return [finding("\nparameters: " + json.dumps(dict.fromkeys(names.seen, v))) for v in values]
 
 
 def test_no_finding_of_another_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,7 +210,7 @@ def main() -> None:
         print(f"aarlab: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.errno not in NO_ROOM and error.errno is not None:  # None: numpy wrote less than it was asked to
+        if error.errno not in NO_ROOM and error.errno is not None:  # None: numpy wrote less than asked
             raise
         place = f"{error.filename}: " if error.filename else ""
         print(

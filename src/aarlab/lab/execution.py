@@ -1,6 +1,7 @@
 """Run a method on instances inside a fresh sandbox, and read back nothing but numbers."""
 
 import json
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit.execute import CODES, Refused, check
+from aarlab.lab import snapshots
 from aarlab.problems.base import Instance, Problem
 from aarlab.sandbox.box import Box, Kind, Limits
 from aarlab.sandbox.process import run
@@ -52,7 +54,7 @@ def execute(
     problem: Problem, method: Path, instances: Sequence[Instance], kind: Kind, wall: float,
     halt: threading.Event | None = None,
 ) -> Run:  # fmt: skip
-    """Run the method folder on the instances, one after another in one fresh sandbox of the kind given.
+    """Run the method folder's programs on the instances, one after another in one fresh sandbox of the kind given.
 
     The buffer that comes back is checked for length, finite values and bounds here, whatever the sandbox says of it.
     Raises Halted if `halt` was set before the run had ended.
@@ -60,11 +62,17 @@ def execute(
     if halt is not None and halt.is_set():
         raise Halted
     rows = [problem.output(i).shape[0] for i in instances]
-    inside = {"/method": method, **{f"/task/{i}": instance.task for i, instance in enumerate(instances)}}
-    box = Box(kind=kind, read_only=inside)
-    argv = [box.python, "-m", "aarlab.kit.execute", box.path("/method")]
-    argv += [box.path(f"/task/{i}") for i in range(len(instances))]
-    done = run(box, argv, limits(wall, 8 * sum(rows)), stop=halt)
+    with tempfile.TemporaryDirectory(prefix="aar-method-") as folder:
+        bare = Path(folder)
+        bare.chmod(0o755)
+        programs = {p.name: p.read_bytes().decode() for p in method.iterdir() if p.suffix == ".py"}
+        for name, text in snapshots.bare(programs).items():
+            (bare / name).write_bytes(text.encode())
+        inside = {"/method": bare, **{f"/task/{i}": instance.task for i, instance in enumerate(instances)}}
+        box = Box(kind=kind, read_only=inside)
+        argv = [box.python, "-m", "aarlab.kit.execute", box.path("/method")]
+        argv += [box.path(f"/task/{i}") for i in range(len(instances))]
+        done = run(box, argv, limits(wall, 8 * sum(rows)), stop=halt)
     code: str = done.code
     if code == "stopped":
         raise Halted

@@ -302,12 +302,8 @@ class Lab:
 
     def findings(self, since: Any) -> dict[str, Any]:
         after = since if isinstance(since, int) else 0
-        subs = self.state.submissions
-        return {
-            "findings": [
-                forum.public(f, subs.get(f.submission or 0)) for f in list(self.state.findings)[max(after, 0) :]
-            ]
-        }
+        subs, found = self.state.submissions, list(self.state.findings)[max(after, 0) :]
+        return {"findings": [forum.public(f, subs.get(f.submission or 0)) for f in found]}
 
     def leaderboard(self) -> dict[str, Any]:
         with self._lock:
@@ -528,8 +524,6 @@ class Lab:
             improved=release.improved, released=release.published, z=round(release.z, 4),
             search=score.asdict() if score else None, elapsed=round(self.elapsed, 3),
         )  # fmt: skip
-        for finding in [f for f in list(self.state.findings) if f.submission == submission.id]:
-            self.mirror(finding)
         if draw:
             shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}", ignore_errors=True)
             shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}.instances", ignore_errors=True)
