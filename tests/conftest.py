@@ -1,4 +1,4 @@
-"""Shared by every test: the toy testbed can be found, and caches of one test run stay apart from the user's."""
+"""Shared by every test: the toy testbed can be found, real sandboxes are probed once, methods are made in a line."""
 
 import os
 import sys

@@ -1,5 +1,6 @@
 """What is a method and what is not: refusals name file, line and limit; every method of the zoo is accepted."""
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,3 +157,14 @@ def test_any_notes_are_refused_or_stored_and_loaded_unchanged(
         return
     home = tmp_path_factory.mktemp("store")
     assert snapshots.load(home, snapshots.store(home, files)) == files
+
+
+def test_a_sandbox_is_given_programs_without_comments_cards_and_notes() -> None:
+    code = "import numpy as np  # 0.731, 0.22\n\n# fitted: 1 0 1 1\ndef run(task):\n    s = '# no comment'\n    return s  #x\n"
+    given = snapshots.bare({"method.py": code, "card.toml": "name = '0.731'", "notes.md": "1 0 1 1", "data.txt": "1"})
+    assert set(given) == {"method.py"}
+    assert "0.731" not in given["method.py"] and "fitted" not in given["method.py"]
+    assert "'# no comment'" in given["method.py"]
+    # Lines stay where they were, so that a message names the researcher's own.
+    assert given["method.py"].count("\n") == code.count("\n")
+    assert ast.dump(ast.parse(given["method.py"])) == ast.dump(ast.parse(code))

@@ -88,7 +88,7 @@ def pretrain(
 
 def baselines(
     testbed: Annotated[str, typer.Argument(help="A testbed, such as w2s/prose.")],
-    seeds: Annotated[int, typer.Option(help="How many public instances.")] = 5,
+    seeds: Annotated[int, typer.Option(min=2, help="How many public instances.")] = 5,
     as_json: Json = False,
 ) -> None:
     """Floor, ceiling and every untuned baseline on public instances, in and out of distribution."""
@@ -118,7 +118,7 @@ def baselines(
 def practice(
     testbed: Annotated[str, typer.Argument(help="A testbed, such as w2s/prose.")],
     method: Annotated[Path, typer.Argument(help="A folder with method.py and card.toml.")],
-    seeds: Annotated[int, typer.Option(help="How many public instances.")] = 5,
+    seeds: Annotated[int, typer.Option(min=2, help="How many public instances.")] = 5,
     sandbox: Annotated[str, typer.Option(help="bwrap, or none: NOT ISOLATED.")] = "bwrap",
     as_json: Json = False,
 ) -> None:

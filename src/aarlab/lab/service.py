@@ -26,7 +26,8 @@ from aarlab.lab.vault import Vault
 from aarlab.problems.base import Problem, References
 from aarlab.sandbox.box import Kind
 
-MAX_SEEDS = 20
+MAX_SEEDS = 20  # of one experiment
+MAX_INSTANCES = 200  # public instances that one campaign may have drawn: each costs the lab disk and time
 ROUND_SECONDS = 300.0
 T = TypeVar("T")
 
@@ -85,6 +86,7 @@ class Lab:
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="slot")
         self._at_barrier: dict[str, Request] = {}
         self._practising: set[str] = set()
+        self._drawn = {seed for p in state.practices for seed in p.seeds}
         self._running = 0  # experiments begun and not yet journalled
         self._yards: dict[int, Yardstick] = {}
         self._references: dict[int, References] = {}
@@ -207,10 +209,14 @@ class Lab:
         if len(set(seeds)) < len(seeds):
             raise Refusal("seeds: the same instance twice says no more than once")
         with self._turn:
+            drawn = set(self._references) | self._drawn | set(seeds)
+            if len(drawn) > MAX_INSTANCES:
+                raise Refusal(f"this campaign has drawn {MAX_INSTANCES} public instances; practise on those")
             if researcher in self._practising:
                 raise Refusal("one practice run at a time")
             self._check_open()
             self._practising.add(researcher)
+            self._drawn |= set(seeds)
             self.doing[researcher] = "waiting"
         try:
             snapshot = snapshots.store(self.folder / "snapshots", files)
