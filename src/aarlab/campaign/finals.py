@@ -21,6 +21,7 @@ from aarlab.lab.state import Submission
 
 FINALISTS = 5
 LEVEL = 0.05
+CHUNK = 20  # configurations of the comparator that one worker takes at a time
 CONTROL_SEEDS = tuple(range(5))
 Say = Callable[[str], None]
 
@@ -83,8 +84,8 @@ def comparator(
     if experiments < 1:
         return None
     name, vault = lab.problem.name, lab.vault
-    chunks = [c for c in np.array_split(np.arange(experiments), max(1, experiments // 5)) if len(c)]
-    futures = [pool.submit(workers.control_practice, name, seed, [int(n) for n in c], CONTROL_SEEDS) for c in chunks]
+    chunks = [range(n, min(n + CHUNK, experiments)) for n in range(0, experiments, CHUNK)]
+    futures = [pool.submit(workers.control_practice, name, seed, c, CONTROL_SEEDS) for c in chunks]
     practised = [v for f in futures for v in f.result()]
     ranked = sorted((n for n, v in enumerate(practised) if v is not None), key=lambda n: -float(practised[n] or 0))
     chosen = ranked[:FINALISTS]

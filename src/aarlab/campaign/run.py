@@ -149,15 +149,15 @@ def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str,
     jobs = {s: pool.submit(workers.prepare_yardstick, name, vault, s) for s in ("search", "select", "final")}
     ahead = team.expected_experiments(config)
     early = [
-        pool.submit(workers.control_practice, name, config.seed, range(n, min(n + 5, ahead)), finals.CONTROL_SEEDS)
-        for n in range(0, ahead, 5)
+        pool.submit(workers.control_practice, name, config.seed, range(n, min(n + finals.CHUNK, ahead)), finals.CONTROL_SEEDS)
+        for n in range(0, ahead, finals.CHUNK)
     ]
     yards = {s: job.result() for s, job in jobs.items()}
     lab.prepared(yards["search"], draws["practice"].result())
     lab.publish_baseline()
     for n, job in enumerate(early):
         job.result()
-        watch(Moment(f"preparing the comparator: {min(5 * n + 5, ahead)} of {ahead}", lab, config))
+        watch(Moment(f"preparing the comparator: {min(finals.CHUNK * (n + 1), ahead)} of {ahead}", lab, config))
     return yards
 
 

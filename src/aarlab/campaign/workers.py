@@ -79,8 +79,7 @@ def baseline(problem: str, vault: Vault, set_name: str, name: str, yard: Yardsti
 
 def control_practice(problem: str, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:
     """Practice scores (mean gap recovered) of the numbered configurations of the seeded random search, cached."""
-    opened = base.load(problem)
-    return [opened.control_practice(seed, n, seeds) for n in numbers]
+    return base.load(problem).control_practice(seed, numbers, seeds)
 
 
 def control_sealed(problem: str, vault: Vault, seed: int, number: int, yard: Yardstick) -> Outcomes:

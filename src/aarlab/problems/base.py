@@ -125,8 +125,8 @@ class Problem(Protocol):
         comparator that a campaign must beat with the same number of experiments."""
 
     def control_name(self, seed: int, number: int) -> str: ...
-    def control_practice(self, seed: int, number: int, seeds: Sequence[int]) -> float | None:
-        """Gap recovered by that configuration on public instances, cached; None where undefined."""
+    def control_practice(self, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:
+        """Gap recovered by those configurations on public instances, cached; None where undefined."""
 
     def check(self) -> Mapping[str, Any]:
         """Calibration: every mark of the testbed measured and judged (`aarlab problems check`)."""

@@ -40,9 +40,6 @@ WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("teacher", "pool", "test")
 STUDENT_OF: Mapping[str, int] = {"practice": 0, "search": 1, "select": 2, "final": 2}
 
-_REFERENCES: dict[str, References] = {}
-
-
 def load_directions() -> Sequence[Direction]:
     text = resources.files(__package__).joinpath("directions.toml").read_text()
     return [Direction(**d) for d in tomllib.loads(text)["direction"]]
@@ -126,30 +123,29 @@ class W2S:
     def control_name(self, seed: int, number: int) -> str:
         return self._control_config(seed, number).name
 
-    def control_practice(self, seed: int, number: int, seeds: Sequence[int]) -> float | None:
+    def control_practice(self, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:
         home = cache_dir() / "control" / f"{self.fingerprint}-{_kit_fingerprint()}"
-        path = home / f"{seed}-{number}-{seeds[0]}-{len(seeds)}.json"
-        if not path.exists():
-            instances = [self.practice(s) for s in seeds]
-            references = [self._floor_and_ceiling(i) for i in instances]
-            outcomes = [self.score(i, self.control(seed, number, i)) for i in instances]
-            score = self.gap(join(outcomes), join([r.floor for r in references]), join([r.ceiling for r in references]))
-            home.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(f".{os.getpid()}")
+        paths = {n: home / f"{seed}-{n}-{seeds[0]}-{len(seeds)}.json" for n in numbers}
+        missing = [n for n in numbers if not paths[n].exists()]
+        outcomes: dict[int, list[Outcomes]] = {n: [] for n in missing}
+        references = []
+        for instance in [self.practice(s) for s in seeds] if missing else []:
+            references.append(self.references(instance))
+            for n in missing:  # one instance after another: its representations are computed once for all
+                outcomes[n].append(self.score(instance, self.control(seed, n, instance)))
+        home.mkdir(parents=True, exist_ok=True)
+        for n in missing:
+            score = self.gap(
+                join(outcomes[n]), join([r.floor for r in references]), join([r.ceiling for r in references])
+            )
+            draft = paths[n].with_suffix(f".{os.getpid()}")
             draft.write_text(json.dumps(score.mean))
-            draft.rename(path)
-        value: float | None = json.loads(path.read_text())
-        return value
+            draft.rename(paths[n])
+        return [json.loads(paths[n].read_text()) for n in numbers]
 
     def _control_config(self, seed: int, number: int) -> zoo.Config:
         traits = self.traits
         return zoo.sample(np.random.default_rng([seed, number]), paired=traits["paired"], logprobs=traits["logprobs"])
-
-    def _floor_and_ceiling(self, instance: Instance) -> References:
-        """The references of a practice instance, computed once a process."""
-        if (key := f"{self.name}/{instance.key}") not in _REFERENCES:
-            _REFERENCES[key] = self.references(instance)
-        return _REFERENCES[key]
 
     @property
     def baselines(self) -> Sequence[str]:
