@@ -148,10 +148,8 @@ def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str,
         watch(Moment(f"preparing: {set_name} is drawn", lab, config))
     jobs = {s: pool.submit(workers.prepare_yardstick, name, vault, s) for s in ("search", "select", "final")}
     ahead = team.expected_experiments(config)
-    early = [
-        pool.submit(workers.control_practice, name, config.seed, range(n, min(n + finals.CHUNK, ahead)), finals.CONTROL_SEEDS)
-        for n in range(0, ahead, finals.CHUNK)
-    ]
+    chunks = [range(n, min(n + finals.CHUNK, ahead)) for n in range(0, ahead, finals.CHUNK)]
+    early = [pool.submit(workers.control_practice, name, config.seed, c, finals.CONTROL_SEEDS) for c in chunks]
     yards = {s: job.result() for s, job in jobs.items()}
     lab.prepared(yards["search"], draws["practice"].result())
     lab.publish_baseline()
