@@ -25,7 +25,8 @@ EXPLORE, CONFIRM = 5, 5  # instances of one experiment; those climbed on and tho
 BY_MORE_THAN_NOISE = 2.0
 Forecast = tuple[float, float, float]  # effect on gap recovered against the best known, low, high
 NOTHING_KNOWN: Forecast = (0.0, -1.0, 1.0)
-WARM_UP, KEPT = 6, 0.75  # tries before the best is refined; the share of its choices that is kept
+WARM_UP, TOP = 6, 5  # tries before the best are refined; how many of one's own count as the best
+KEPT = (0.6, 0.95)  # the share of a method's choices that a refinement keeps, drawn anew each time
 WIDE = {"wide": True}  # a try outside the direction
 DEAD_END = 6  # tries without progress that are worth telling
 
@@ -38,7 +39,8 @@ class Researcher:
     hello: dict[str, Any]
     study: Any
     dice: random.Random
-    best: float = float("-inf")
+    best: float = float("-inf")  # of one's own tries
+    known: float = float("-inf")  # of what others shared, as practised here
     idle: int = 0
     read: int = 0
     confirmed: dict[str, list[float]] = field(default_factory=dict)
@@ -84,8 +86,11 @@ def main() -> int:
         storage=storage, sampler=sampler, direction="maximize", study_name="study", load_if_exists=True
     )
     me = Researcher(lab, hello, study, random.Random(seed + len(study.trials)))
-    done = [t.value for t in study.trials if t.value is not None]
-    me.best = max(done, default=me.best)
+    for t in study.trials:
+        if t.value is not None and "adopted" in t.user_attrs:
+            me.known = max(me.known, t.value)
+        elif t.value is not None:
+            me.best = max(me.best, t.value)
     try:
         while True:
             listen(me)
@@ -131,8 +136,12 @@ def refine(me: Researcher) -> None:
     done = [t for t in me.study.trials if t.value is not None]
     if me.hello["sampler"] == "random" or len(done) < WARM_UP or len(me.study.trials) % 2:
         return
+    # Half the refinements start from one's own best few: a team that only refines its one leader stops looking.
+    own = sorted((t for t in done if "adopted" not in t.user_attrs), key=lambda t: (-t.value, t.number))[:TOP]
     best = max(done, key=lambda t: (t.value, -t.number))
-    kept = {k: v for k, v in anywhere(best.params).items() if me.dice.random() < KEPT}
+    chosen = me.dice.choice(own) if own and me.dice.random() < 0.5 else best
+    share = me.dice.uniform(*KEPT)
+    kept = {k: v for k, v in anywhere(chosen.params).items() if me.dice.random() < share}
     me.study.enqueue_trial(kept, user_attrs=WIDE)
 
 
@@ -156,10 +165,11 @@ def experiment(me: Researcher) -> None:
         return
     value = mean(values)
     me.study.tell(trial, value)
-    if value > me.best:
+    if "adopted" in trial.user_attrs:  # another's method is built upon, not handed over as one's own
+        me.known = max(me.known, value)
+    elif value > max(me.best, me.known):
         me.best, me.idle = value, 0
-        if "adopted" not in trial.user_attrs:  # another's method is built upon, not handed over as one's own
-            follow_up(me, config, trial.params, value)
+        follow_up(me, config, trial.params, value)
     else:
         me.idle += 1
         if me.idle % DEAD_END == 0:

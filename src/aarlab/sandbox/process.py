@@ -39,6 +39,7 @@ from aarlab.sandbox.streams import Streams
 
 MB = 2**20
 LOOK = 0.2  # seconds between looks at a run; its end is noticed at once
+LOOK_SETTLED, SETTLED = 0.5, 5.0  # a long-lived run is looked at less often, once it has run so many seconds
 LOOK_WITHOUT_GROUP = 0.05  # the watch is then all that stops a fork bomb of root, whom RLIMIT_NPROC spares
 LOOK_AT_FOLDERS = 0.5
 SETUP_SECONDS = 30.0
@@ -320,7 +321,8 @@ def _attend(
             cause = "time"
         elif now >= look_at:
             cause = _look(child, limits, control)
-            look_at = now + (LOOK if child.watched_by_kernel else LOOK_WITHOUT_GROUP)
+            settled = LOOK_SETTLED if now - began > SETTLED else LOOK
+            look_at = now + (settled if child.watched_by_kernel else LOOK_WITHOUT_GROUP)
             if cause is None and folders and now >= look_at_folders:
                 unnamed = watch.deleted_bytes(child.top, folders)
                 cause = "workspace" if _too_big(folders, limits, unnamed) else None
