@@ -22,11 +22,11 @@ from aarlab.kit import zoo
 from aarlab.kit.client import Client, LabError
 
 EXPLORE, CONFIRM = 5, 5  # instances of one experiment; those climbed on and those kept for confirming never meet
-BY_MORE_THAN_NOISE = 2.0
+BY_MORE_THAN_NOISE = 1.64  # standard errors: one-sided, 5%
 Forecast = tuple[float, float, float]  # effect on gap recovered against the best known, low, high
 NOTHING_KNOWN: Forecast = (0.0, -1.0, 1.0)
 WARM_UP, TOP = 6, 5  # tries before the best are refined; how many of one's own count as the best
-KEPT = (0.6, 0.95)  # the share of a method's choices that a refinement keeps, drawn anew each time
+CHANGES = (1, 1, 2, 3)  # how many of a method's choices a refinement makes anew, drawn from these
 WIDE = {"wide": True}  # a try outside the direction
 DEAD_END = 6  # tries without progress that are worth telling
 
@@ -140,8 +140,9 @@ def refine(me: Researcher) -> None:
     own = sorted((t for t in done if "adopted" not in t.user_attrs), key=lambda t: (-t.value, t.number))[:TOP]
     best = max(done, key=lambda t: (t.value, -t.number))
     chosen = me.dice.choice(own) if own and me.dice.random() < 0.5 else best
-    share = me.dice.uniform(*KEPT)
-    kept = {k: v for k, v in anywhere(chosen.params).items() if me.dice.random() < share}
+    params = anywhere(chosen.params)
+    anew = me.dice.sample(sorted(params), min(me.dice.choice(CHANGES), len(params)))
+    kept = {k: v for k, v in params.items() if k not in anew}
     me.study.enqueue_trial(kept, user_attrs=WIDE)
 
 
