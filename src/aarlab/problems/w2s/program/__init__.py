@@ -22,7 +22,7 @@ class Program:
     generated: bool = True
     n_teacher: int = 600
     n_pool: int = 2500
-    pool: Literal["mean", "last"] | None = "last"
+    pool: Literal["mean", "last"] | None = "mean"
     students: tuple[int, ...] = (0, 1, 2)
 
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
