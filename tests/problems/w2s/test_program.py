@@ -22,7 +22,7 @@ def symbols(draw: Draw) -> set[str]:
 
 
 def surface_accuracy(shortcut: float, longest: int) -> float:
-    """Accuracy on 1,500 rows of a bag of symbol n-grams fitted on 6,300 rows of the same concept."""
+    """Accuracy on 1,500 rows of a bag of symbol n-grams fitted on 8,300 rows of the same concept."""
     d = TESTBED.draw("practice", np.random.default_rng(5), shortcut)
     train = np.concatenate([d.teacher.inputs, d.pool.inputs, d.test.inputs[:1300]])[:, 0]
     y = np.concatenate([d.teacher.y, d.pool.y, d.test.y[:1300]])

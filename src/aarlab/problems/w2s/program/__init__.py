@@ -21,7 +21,7 @@ class Program:
     paired: bool = False
     generated: bool = True
     n_teacher: int = 600
-    n_pool: int = 2500
+    n_pool: int = 4000
     pool: Literal["mean", "last"] | None = "mean"
     students: tuple[int, ...] = (0, 1, 2)
 

@@ -29,8 +29,8 @@ ID_LENGTH, OOD_LENGTH = 5, 6  # opcodes of a row
 SIGNATURE, ROW_SIGNATURE = 5, 1  # letters of the longest signature: in the documents, in rows
 LONGEST = 3 + 3 * OOD_LENGTH + SIGNATURE + 1  # opening, start, ','; opcode, digit and ',' (or ';'); signature; end
 FAMILIES: dict[str, tuple[int, ...]] = {"practice": (0, 1, 2, 3, 4, 5), "sealed": (6, 7, 8, 9, 10, 11)}
-ROWS, OOD_ROWS = (1800, 3200, 2800), 1200  # teacher, pool and test; test of longer programs
-FAMILY_HANDS = {"practice": HANDS[0::2], "sealed": HANDS[1::2]}  # frequent and rare letters in both
+ROWS, OOD_ROWS = (1800, 5200, 2800), 1200  # teacher, pool and test; test of longer programs
+FAMILY_HANDS = {"practice": HANDS[0:14:2], "sealed": HANDS[1:14:2]}  # frequent and rare letters in both
 CONCEPT_HANDS = 6  # letters that sign the rows of one concept
 CONCEPT_PAIRS = 4  # pairs of opcodes that the programs of one concept are written in
 
