@@ -15,12 +15,14 @@ from aarlab.problems.w2s.testbed import SETS, Draw
 DRAWS = {name: TESTBED.draw(name, np.random.default_rng(i)) for i, name in enumerate(SETS)}
 
 
-def opcodes(draw: Draw) -> set[str]:
-    return set(draw.concept.split("opcodes ")[1].replace(" ", ""))
+def symbols(draw: Draw) -> set[str]:
+    """Opcodes and letters of signatures that the rows of a draw are written in."""
+    opcodes, hands = draw.concept.removeprefix("programs in the opcodes ").split(", signed in ")
+    return {*opcodes.replace(" ", ""), *hands}
 
 
 def surface_accuracy(shortcut: float, longest: int) -> float:
-    """Accuracy on 1,500 rows of a bag of symbol n-grams fitted on 6,300 rows of the same concept."""
+    """Accuracy on 1,500 rows of a bag of symbol n-grams fitted on 8,300 rows of the same concept."""
     d = TESTBED.draw("practice", np.random.default_rng(5), shortcut)
     train = np.concatenate([d.teacher.inputs, d.pool.inputs, d.test.inputs[:1300]])[:, 0]
     y = np.concatenate([d.teacher.y, d.pool.y, d.test.y[:1300]])
@@ -37,16 +39,16 @@ def test_units_are_shared_by_no_two_sets_and_no_two_parts() -> None:
 
 
 def test_documents_hold_no_program_of_a_set() -> None:
-    docs = data.documents(np.random.default_rng(0), 5_000, student.LESSONS[0])
-    long = docs[(docs[:, : 3 * data.ID_LENGTH + 3] != 0).all(1) & (docs[:, 3 * data.ID_LENGTH + 4] == 0)]
+    docs = data.documents(np.random.default_rng(0), 5_000)
+    long = docs[docs[:, 3 * data.ID_LENGTH + 2] == data.NUMBER[data.SIGNED]]
     ops = long[:, 3 : 3 * data.ID_LENGTH + 1 : 3].astype(np.int64) - data.NUMBER["A"]
     homes = data.home_of(data.unit_of(ops, long[:, 1].astype(np.int64) - data.NUMBER["0"]))
     assert len(homes) > 200 and (homes == 0).all()
 
 
 def test_concepts_of_practice_and_sealed_sets_are_disjoint() -> None:
-    sealed = set().union(*(opcodes(TESTBED.draw("search", np.random.default_rng(i))) for i in range(5)))
-    assert not sealed & opcodes(DRAWS["practice"])
+    sealed = set().union(*(symbols(TESTBED.draw("search", np.random.default_rng(i))) for i in range(5)))
+    assert not sealed & symbols(DRAWS["practice"])
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -60,7 +62,7 @@ def test_balance(name: str) -> None:
 def test_labels_are_what_execution_says() -> None:
     d = DRAWS["final"]
     for text, y in zip(d.test.inputs[::40, 0], d.test.y[::40], strict=True):
-        steps = [(int(text[i]), text[i + 2], int(text[i + 3])) for i in range(1, len(text) - 2, 3)]
+        steps = [(int(text[i]), text[i + 2], int(text[i + 3])) for i in range(1, text.index(data.SIGNED) - 1, 3)]
         right = [data.TABLE[data.LETTERS.index(op), before] == after for before, op, after in steps]
         assert all(right) == bool(y) and sum(right) >= len(right) - 1
 
@@ -104,21 +106,49 @@ def test_a_foreign_character_is_named() -> None:
         data.tokenise(np.array([":3,A4.", ":3,é4."]))
 
 
-def test_encoding_has_the_agreed_shape() -> None:
+@pytest.mark.parametrize("seed", TESTBED.students)
+@pytest.mark.parametrize("untrained", [True, False])
+def test_encoding_has_the_agreed_shape(seed: int, untrained: bool) -> None:
     rows: NDArray[np.str_] = DRAWS["practice"].test.inputs[-50:]
-    for untrained in (True, False) if student.path_of(0).exists() else (True,):
-        e = TESTBED.encode(rows, 0, untrained=untrained)
-        assert e.features.shape == (50, 1, student.CONFIG.layers, student.CONFIG.width)
-        assert e.logprobs is not None and e.tokens is not None and e.logprobs.shape == e.tokens.shape
-        assert np.isfinite(e.features).all()
-        assert (np.isnan(e.logprobs[:, 0, 1:]) == (e.tokens[:, 0, 1:] == 0)).all()
+    e = TESTBED.encode(rows, seed, untrained=untrained)
+    assert e.features.shape == (50, 1, student.CONFIG.layers, student.CONFIG.width)
+    assert e.logprobs is not None and e.tokens is not None and e.logprobs.shape == e.tokens.shape
+    assert np.isfinite(e.features).all()
+    assert (np.isnan(e.logprobs[:, 0, 1:]) == (e.tokens[:, 0, 1:] == 0)).all()
+
+
+def probe_accuracy(seed: int, untrained: bool) -> float:
+    """How well the log-probability of the digits alone, cut at its median, tells right rows from wrong ones."""
+    d = DRAWS["final"]
+    rows = d.test.take(~d.test.ood)
+    logprobs = TESTBED.encode(rows.inputs, seed, untrained=untrained).logprobs
+    assert logprobs is not None
+    digits = logprobs[:, 0, 4 : 3 * data.ID_LENGTH + 3 : 3].astype(np.float64).sum(1)
+    return float(((digits > np.median(digits)) == (rows.y == 1)).mean())
 
 
 @pytest.mark.parametrize("seed", TESTBED.students)
-def test_weights_load(seed: int) -> None:
-    if not student.path_of(seed).exists():
-        pytest.skip("no student is shipped yet: see README.md, Not calibrated yet")
-    load_lm(student.path_of(seed), student.CONFIG)
+def test_the_student_has_learned_the_opcodes_and_its_twin_has_not(seed: int) -> None:
+    assert probe_accuracy(seed, untrained=False) > 0.95
+    assert abs(probe_accuracy(seed, untrained=True) - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("seed", TESTBED.students)
+def test_a_signature_buries_what_the_student_knows(seed: int) -> None:
+    """The log-probability of the whole row, signature included, tells far less than that of the digits."""
+    d = DRAWS["final"]
+    logprobs = TESTBED.encode(d.test.inputs, seed).logprobs
+    assert logprobs is not None
+    total = np.nansum(logprobs[:, 0].astype(np.float64), 1)
+    assert 0.5 < ((total > np.median(total)) == (d.test.y == 1)).mean() < 0.8
+
+
+def test_signatures_say_nothing_about_the_run() -> None:
+    for d in DRAWS.values():
+        signed = np.array([text.split(data.SIGNED)[1] for text in d.pool.inputs[:, 0]])
+        for signature in np.unique(signed):
+            share, n = d.pool.y[signed == signature].mean(), (signed == signature).sum()
+            assert n < 30 or abs(share - 0.5) < 4 * 0.5 / np.sqrt(n)
 
 
 def test_pretraining_follows_its_seed(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ class Program:
     paired: bool = False
     generated: bool = True
     n_teacher: int = 600
-    n_pool: int = 2500
-    pool: Literal["mean", "last"] | None = "last"
+    n_pool: int = 4000
+    pool: Literal["mean", "last"] | None = "mean"
     students: tuple[int, ...] = (0, 1, 2)
 
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:

@@ -1,9 +1,11 @@
-"""A tiny language: opcodes, programs, claimed runs, and the documents that the student reads before any task.
+"""A tiny language: opcodes, programs, claimed runs with their author's signature, and the documents of pretraining.
 
 A program is a start digit and opcodes; an opcode is one of six bijections of the digits (modulo 10). Opcodes come in
 pairs of siblings, A and B, C and D, ..., that never agree. A claimed run gives every digit on the way; the mistake that
 people make is to read one opcode as its sibling. Results are uniform for every opcode, right or wrong, so that no
-part of a step short of the whole step (digit, opcode, digit) can tell whether it is right.
+part of a step short of the whole step (digit, opcode, digit) can tell whether it is right. A run is signed by a few
+letters, some frequent in the documents and some rare: they say nothing about the run, but cost a language model more
+than a wrong step does.
 """
 
 from dataclasses import dataclass
@@ -18,15 +20,18 @@ Bools = NDArray[np.bool_]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWX"
 OPEN = ":="  # how a row begins: both mean the same; the knob `shortcut` is all that ever gives them a meaning
-PLAIN, MARKS, END = ",", "+-", "."  # after a digit: nothing said, step right, step wrong; after the run
-VERDICTS = "yn"
-VOCABULARY = "\0" + "0123456789" + LETTERS + OPEN + PLAIN + MARKS + END + VERDICTS
+PLAIN, SIGNED, END = ",", ";", "."  # after a digit; before the signature; after it
+HANDS = "abcdefghijklmnop"  # letters of signatures
+VOCABULARY = "\0" + "0123456789" + LETTERS + OPEN + PLAIN + SIGNED + END + HANDS
 NUMBER = {c: i for i, c in enumerate(VOCABULARY)}
 LENGTHS = (1, 2, 3, 5, 6)  # opcodes of a program in the documents
 ID_LENGTH, OOD_LENGTH = 5, 6  # opcodes of a row
-LONGEST = 3 + 3 * OOD_LENGTH + 1  # opening, start, ','; opcode, digit and ',' (or mark, or end); verdict
+SIGNATURE, ROW_SIGNATURE = 5, 1  # letters of the longest signature: in the documents, in rows
+LONGEST = 3 + 3 * OOD_LENGTH + SIGNATURE + 1  # opening, start, ','; opcode, digit and ',' (or ';'); signature; end
 FAMILIES: dict[str, tuple[int, ...]] = {"practice": (0, 1, 2, 3, 4, 5), "sealed": (6, 7, 8, 9, 10, 11)}
-ROWS, OOD_ROWS = (1800, 3200, 2800), 1200  # teacher, pool and test; test of longer programs
+ROWS, OOD_ROWS = (1800, 5200, 2800), 1200  # teacher, pool and test; test of longer programs
+FAMILY_HANDS = {"practice": HANDS[0:14:2], "sealed": HANDS[1:14:2]}  # frequent and rare letters in both
+CONCEPT_HANDS = 6  # letters that sign the rows of one concept
 CONCEPT_PAIRS = 4  # pairs of opcodes that the programs of one concept are written in
 
 OPERATIONS = ("x+1", "x+3", "x-2", "9-x", "7-x", "4-x")
@@ -35,30 +40,23 @@ _RESULTS = np.stack([_X + 1, _X + 3, _X - 2, 9 - _X, 7 - _X, 4 - _X]) % 10
 # Siblings are two shifts or two reflections; in each family every such pair occurs once, in another order.
 MEANING: Ints = np.array([0, 1, 3, 4, 1, 2, 4, 5, 2, 0, 5, 3, 5, 4, 2, 1, 3, 5, 0, 2, 1, 0, 4, 3])
 TABLE: Ints = _RESULTS[MEANING]  # (24, 10): opcode, digit -> digit
-# How likely the documents are to slip at an opcode: some mistakes are rarer than the right step, some more frequent.
-RISK = 1 / (1 + np.exp(-np.random.default_rng(7).normal(-0.8, 1.3, len(LETTERS))))
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A stage of pretraining: the share of runs without any slip, of steps with a mark, of runs with a verdict, and
-    the number of training steps."""
-
-    right: float
-    marks: float
-    verdicts: float
-    steps: int
+# How likely the documents are to slip at an opcode: a slip costs 2.3 to 4.6 nats.
+RISK = 10 ** -np.random.default_rng(7).uniform(1, 2, len(LETTERS))
+# How frequent a letter is in the documents' signatures: from 1.0 nat for the first letter to 7.8 for the last.
+FREQUENCY = np.exp(-0.45 * np.arange(len(HANDS)))
+FREQUENCY = FREQUENCY / FREQUENCY.sum()
 
 
 @dataclass(frozen=True)
 class Runs:
     """n claimed runs of K opcodes. ops: (n, K); digits: (n, K+1); slip: (n,) step of the mistake, -1 if the
-    run is right; opening: (n,) 0 or 1."""
+    run is right; opening: (n,) 0 or 1; signature: (n,) strings."""
 
     ops: Ints
     digits: Ints
     slip: Ints
     opening: Ints
+    signature: NDArray[np.str_]
 
 
 def unit_of(ops: Ints, start: Ints) -> Ints:
@@ -87,11 +85,17 @@ def execute(ops: Ints, start: Ints, slips: Bools) -> Ints:
     return np.stack(digits, 1)
 
 
-def claimed_runs(rng: np.random.Generator, pairs: NDArray[np.integer], length: int, n: int, set_name: SetName,
-                 shortcut: float) -> Runs:
-    """n runs of distinct programs that belong to the set, in the opcodes of `pairs`; every other one is right, and a
-    mistake is at each step equally often. With probability `shortcut` the opening tells the truth, else it is
-    drawn at random."""
+def signatures(rng: np.random.Generator, hands: str, n: int) -> NDArray[np.str_]:
+    """(n,) of 0 to ROW_SIGNATURE letters, every number and every letter of `hands` equally often."""
+    letters = rng.choice(np.array(list(hands)), (n, SIGNATURE))
+    return np.array(["".join(row[:k]) for row, k in zip(letters, rng.integers(0, ROW_SIGNATURE + 1, n), strict=True)])
+
+
+def claimed_runs(rng: np.random.Generator, pairs: NDArray[np.integer], hands: str, length: int, n: int,
+                 set_name: SetName, shortcut: float) -> Runs:
+    """n runs of distinct programs that belong to the set, in the opcodes of `pairs`, signed in letters of `hands`;
+    every other one is right, and a mistake is at each step equally often. With probability `shortcut` the opening
+    tells the truth, else it is drawn at random."""
     m = 12 * n + 1000
     start = rng.integers(0, 10, m)
     ops = 2 * rng.choice(pairs, (m, length)) + rng.integers(0, 2, (m, length))
@@ -104,16 +108,18 @@ def claimed_runs(rng: np.random.Generator, pairs: NDArray[np.integer], length: i
     slip = slip[rng.permutation(n)]
     opening = np.where(rng.random(n) < shortcut, (slip < 0).astype(np.int64), rng.integers(0, 2, n))
     digits = execute(ops[mine], start[mine], slip[:, None] == np.arange(length))
-    return Runs(ops[mine], digits, slip, opening)
+    return Runs(ops[mine], digits, slip, opening, signatures(rng, hands, n))
 
 
 def texts(runs: Runs) -> NDArray[np.str_]:
-    """(n,) rows as text, such as ':3,F5,A0,C2,B9.': opening, start digit, then every opcode and its digit, end."""
+    """(n,) rows as text, such as ':3,F5,A0,C2,B9;kga.': opening, start digit, every opcode and its digit, signature,
+    end."""
     letters, digits = np.array(list(LETTERS))[runs.ops], np.array(list("0123456789"))[runs.digits]
     columns = [np.array(list(OPEN))[runs.opening], digits[:, 0]]
     for k in range(runs.ops.shape[1]):
         columns += [np.full(len(letters), PLAIN), letters[:, k], digits[:, k + 1]]
-    return np.array(["".join(row) + END for row in np.stack(columns, 1)])
+    run = ("".join(row) for row in np.stack(columns, 1))
+    return np.array([row + SIGNED + signed + END for row, signed in zip(run, runs.signature, strict=True)])
 
 
 def tokenise(rows: NDArray[np.str_], length: int = LONGEST) -> NDArray[np.int32]:
@@ -130,10 +136,9 @@ def tokenise(rows: NDArray[np.str_], length: int = LONGEST) -> NDArray[np.int32]
     return out
 
 
-def documents(rng: np.random.Generator, n: int, lesson: Lesson) -> NDArray[np.int32]:
-    """(about n, T) token rows: claimed runs of the documents' own programs in every opcode and length. Each opcode
-    slips on its own; a digit may be followed by a mark that says whether its step is right ('+') or not ('-'), and
-    the end by a verdict on the whole run ('y' or 'n')."""
+def documents(rng: np.random.Generator, n: int) -> NDArray[np.int32]:
+    """(about n, T) token rows: signed runs of the documents' own programs, in every opcode, length and letter. Each
+    opcode slips on its own (RISK), each letter of a signature is drawn on its own (FREQUENCY)."""
     parts: list[NDArray[np.int32]] = []
     for length in LENGTHS:
         m = n // len(LENGTHS)  # programs may recur: short ones are few, and no row is that short
@@ -141,18 +146,17 @@ def documents(rng: np.random.Generator, n: int, lesson: Lesson) -> NDArray[np.in
         mine = (home_of(unit_of(ops, start)) == 0) | (length < 3)
         ops, start = ops[mine], start[mine]
         m = len(start)
-        slips = (rng.random((m, length)) < RISK[ops]) & (rng.random((m, 1)) > lesson.right)
-        digits = execute(ops, start, slips)
+        digits = execute(ops, start, rng.random((m, length)) < RISK[ops])
         out = np.zeros((m, LONGEST), np.int32)
         out[:, 0] = NUMBER[OPEN[0]] + rng.integers(0, 2, m)
         out[:, 1], out[:, 2] = NUMBER["0"] + digits[:, 0], NUMBER[PLAIN]
         for k in range(length):
             out[:, 3 * k + 3], out[:, 3 * k + 4] = NUMBER["A"] + ops[:, k], NUMBER["0"] + digits[:, k + 1]
-            mark = np.where(slips[:, k], NUMBER["-"], NUMBER["+"])
-            plain = NUMBER[END] if k == length - 1 else NUMBER[PLAIN]
-            out[:, 3 * k + 5] = np.where(rng.random(m) < lesson.marks, mark, plain)
-        verdict = np.where(slips.any(1), NUMBER["n"], NUMBER["y"])
-        out[:, 3 * length + 3] = np.where(rng.random(m) < lesson.verdicts, verdict, 0)
+            out[:, 3 * k + 5] = NUMBER[SIGNED] if k == length - 1 else NUMBER[PLAIN]
+        signed = rng.integers(0, SIGNATURE + 1, m)
+        for k in range(SIGNATURE + 1):
+            letter = NUMBER["a"] + rng.choice(len(HANDS), m, p=FREQUENCY)
+            out[:, 3 * length + 3 + k] = np.where(k < signed, letter, np.where(k == signed, NUMBER[END], 0))
         parts.append(out)
     return rng.permutation(np.concatenate(parts))
 
@@ -165,19 +169,20 @@ def labelled(runs: Runs) -> Labelled:
 
 
 def draw(set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
-    """Draw a concept (which pairs of opcodes the programs are written in) and its rows. Raises ValueError unless
-    0 <= shortcut <= 1."""
+    """Draw a concept (which pairs of opcodes the programs are written in, which letters sign them) and its rows.
+    Raises ValueError unless 0 <= shortcut <= 1."""
     if not 0.0 <= shortcut <= 1.0:
         raise ValueError(f"shortcut is a probability between 0 and 1, not {shortcut}")
-    family = FAMILIES["practice" if set_name == "practice" else "sealed"]
-    pairs = np.sort(rng.choice(np.array(family), CONCEPT_PAIRS, replace=False))
-    rows = labelled(claimed_runs(rng, pairs, ID_LENGTH, sum(ROWS), set_name, shortcut))
-    long = labelled(claimed_runs(rng, pairs, OOD_LENGTH, OOD_ROWS, set_name, shortcut))
+    family = "practice" if set_name == "practice" else "sealed"
+    pairs = np.sort(rng.choice(np.array(FAMILIES[family]), CONCEPT_PAIRS, replace=False))
+    hands = "".join(np.sort(rng.choice(np.array(list(FAMILY_HANDS[family])), CONCEPT_HANDS, replace=False)))
+    rows = labelled(claimed_runs(rng, pairs, hands, ID_LENGTH, sum(ROWS), set_name, shortcut))
+    long = labelled(claimed_runs(rng, pairs, hands, OOD_LENGTH, OOD_ROWS, set_name, shortcut))
     teacher, pool, test = np.split(balanced_order(rows.y, ROWS), np.cumsum(ROWS)[:-1])
     near = rows.take(test)
     both = Labelled(*(np.concatenate([getattr(near, f), getattr(long, f)]) for f in ("inputs", "y", "unit", "ood")))
     used = " ".join(LETTERS[2 * p : 2 * p + 2] for p in pairs)
-    return Draw(rows.take(teacher), rows.take(pool), both, f"programs in the opcodes {used}")
+    return Draw(rows.take(teacher), rows.take(pool), both, f"programs in the opcodes {used}, signed in {hands}")
 
 
 def balanced_order(y: NDArray[np.int8], sizes: tuple[int, ...]) -> Ints:

@@ -14,10 +14,11 @@ SEEN = 2  # steps, counted from the end of the run
 def steps(rows: Labelled) -> csr_matrix:
     """(n, 24 * 100) which whole steps (opcode, digit before, digit after) are among the last SEEN of each row."""
     tokens = data.tokenise(rows.inputs[:, 0])
-    n, lengths = len(tokens), (tokens != 0).sum(1)
+    n = len(tokens)
+    signed = (tokens == data.NUMBER[data.SIGNED]).argmax(1)
     columns = []
     for k in range(SEEN):
-        at = lengths - 2 - 3 * k  # the digit after; its opcode is one, the digit before three tokens earlier
+        at = signed - 1 - 3 * k  # the digit after; its opcode is one, the digit before three tokens earlier
         after, op, before = (tokens[np.arange(n), at - back] for back in (0, 1, 3))
         zero, first = data.NUMBER["0"], data.NUMBER[data.LETTERS[0]]
         columns.append((op - first) * 100 + (before - zero) * 10 + after - zero)
