@@ -94,8 +94,8 @@ class W2STask:
         weak = np.load(folder / "pool.weak.npy").astype(np.float32)
         student = Student(folder, meta["paired"], meta["layers"], meta["width"], untrained=untrained)
         return cls(
-            pool=Rows(np.load(folder / "pool.inputs.npy")),
-            test=Rows(np.load(folder / "test.inputs.npy")),
+            pool=Rows(np.load(folder / "pool.inputs.npy", mmap_mode="r")),
+            test=Rows(np.load(folder / "test.inputs.npy", mmap_mode="r")),
             weak=weak,
             teacher=Teacher(weak, np.load(folder / "test.weak.npy").astype(np.float32)),
             student=student,

@@ -31,6 +31,7 @@ events = sa.Table(
     sa.Column("prev", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
 )
+INSERT = events.insert()  # one statement, compiled once
 
 
 class DamagedLedger(Exception):
@@ -89,7 +90,7 @@ class Ledger:
         row = {"seq": seq, "time": at, "kind": kind, "actor": actor, "payload": text, "prev": self.head, "hash": digest}
         try:
             with self._engine.begin() as c:
-                c.execute(events.insert().values(row))
+                c.execute(INSERT, row)
         except sa.exc.DatabaseError as error:
             raise _damaged(self.path, error) from error
         self.count, self.head = seq, digest

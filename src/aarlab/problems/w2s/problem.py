@@ -14,7 +14,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class W2S:
         )
 
     def control(self, seed: int, number: int, instance: Instance) -> NDArray[np.float64]:
-        return zoo.run(W2STask.load(instance.task), self._control_config(seed, number))
+        return zoo.run(_task(instance.task), self._control_config(seed, number))
 
     def control_name(self, seed: int, number: int) -> str:
         return self._control_config(seed, number).name
@@ -277,6 +277,12 @@ def _load_rows(draw: Path, part: str) -> Labelled:
 def _seed(secret: bytes, label: str) -> int:
     """256 bits that only the holder of the secret can know; one for every label."""
     return int.from_bytes(hmac.new(secret, label.encode(), hashlib.sha256).digest(), "big")
+
+
+@lru_cache(maxsize=4)
+def _task(folder: Path) -> W2STask:
+    """A task that many configurations are run on, one after another."""
+    return W2STask.load(folder)
 
 
 @cache
