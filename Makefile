@@ -1,7 +1,7 @@
 # Two commands: `make run` and `make test`. Each does everything on a fresh machine.
 PYTHON ?= python3
 PROBLEM ?= w2s/prose
-MINUTES ?= 3
+MINUTES ?= 2
 SEED ?= 1
 SANDBOX ?= bwrap
 BIN := .venv/bin
