@@ -57,7 +57,7 @@ def campaigns(testbed: str = "w2s/prose", seeds: str = "1-5", minutes: float = 3
             "above": bool(beats and beats.low is not None and beats.low > 0),
         })  # fmt: skip
         if not as_json:
-            print(json.dumps(rows[-1]))
+            print(json.dumps(rows[-1]), flush=True)
     if as_json:
         print(json.dumps({"testbed": testbed, "minutes": minutes, "campaigns": rows,
                           "above_comparator": sum(bool(r["above"]) for r in rows)}))  # fmt: skip
