@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aarlab.kit import libraries
+from aarlab.kit.cache import cache_dir
 from aarlab.sandbox import bwrap, mounts, probe
 from aarlab.sandbox.box import Box, SandboxRefused
 
@@ -83,7 +84,7 @@ def test_digits_are_masked() -> None:
 
 
 def test_home_repository_and_system_are_not_there() -> None:
-    hidden = [Path.home(), Path(__file__), mounts.PACKAGE, mounts.cache_folder(), sys.prefix]
+    hidden = [Path.home(), Path(__file__), mounts.PACKAGE, cache_dir(), sys.prefix]
     hidden += [Path(f"/{name}") for name in ("etc", "root", "home", "var", "run", "bin", "usr", "sys/fs")]
     assert seen(*hidden) == []
     assert seen(mounts.PYTHON) == [mounts.PYTHON]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 def cache_dir() -> Path:
     """$AARLAB_CACHE, or ~/.cache/aarlab. Everything in it can be deleted and is made again when needed."""
-    return Path(os.environ.get("AARLAB_CACHE") or Path.home() / ".cache" / "aarlab")
+    return Path(os.environ.get("AARLAB_CACHE") or Path.home() / ".cache" / "aarlab").absolute()
 
 
 def built(folder: Path, build: Callable[[Path], None]) -> Path:

@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from aarlab.kit import libraries
+from aarlab.kit.cache import cache_dir
 from aarlab.sandbox import stdlib
 
 PYTHON = "/python/bin/python3"
@@ -62,11 +63,6 @@ class Base:
         return flags
 
 
-def cache_folder() -> Path:
-    """Where built bases are kept: $AARLAB_CACHE, or ~/.cache/aarlab."""
-    return Path(os.environ.get("AARLAB_CACHE") or Path.home() / ".cache" / "aarlab").absolute()
-
-
 @cache
 def base() -> Base:
     """The base for this interpreter and these libraries: from the cache, or built now (once, some 15
@@ -75,7 +71,7 @@ def base() -> Base:
     Building is atomic: two processes may build at once, and one wins. A base is rebuilt when the interpreter,
     a library of the kit, a shared library of the system or this code has changed.
     """
-    folder = cache_folder() / f"sandbox-{_key()}"
+    folder = cache_dir() / f"sandbox-{_key()}"
     if not _fresh(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as temporary:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aarlab.kit.cache import cache_dir
 from aarlab.sandbox import bwrap, cgroup, mounts
 from aarlab.sandbox.box import Box, Kind, Limits, SandboxRefused
 from aarlab.sandbox.process import run
@@ -130,7 +131,7 @@ def _escape() -> dict[str, Any]:
     hidden = [
         Path.home(),
         mounts.PACKAGE,
-        mounts.cache_folder(),
+        cache_dir(),
         "/etc/passwd",
         "/root",
         "/home",
