@@ -1,7 +1,8 @@
 """A weak-to-strong testbed that takes milliseconds, published as anybody would publish one: by an entry point.
 
 A row is a pair of numbers in text, "a b": the label is the sign of a. The teacher mistakes b for a part of it; the
-student has a, loudly, and b, quietly; its untrained twin has noise.
+student has a, loudly, and b, quietly; its untrained twin has noise. A planted shortcut is an exclamation mark after
+rows whose label is 1.
 """
 
 import zlib
@@ -32,10 +33,16 @@ class Toy:
             y = (np.arange(n) % 2).astype(np.int8)
             a = (rng.random(n) * 2 + 0.2) * np.where(y == 1, 1, -1)
             b = rng.normal(size=n)
-            inputs = np.array([[f"{u:.4f} {v:.4f}"] for u, v in zip(a, b, strict=True)])
+            marked = (y == 1) & (rng.random(n) < shortcut) if shortcut else np.zeros(n, bool)
+            inputs = np.array([[f"{u:.4f} {v:.4f}" + "!" * bool(m)] for u, v, m in zip(a, b, marked, strict=True)])
             return Labelled(inputs, y, np.arange(start, start + n), np.arange(n) % 4 == 0)
 
         return Draw(rows(200, first), rows(400, first + 2000), rows(self.n_test, first + 5000), "sign")
+
+    def scramble(self, inputs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        marked = rng.permutation([t.endswith("!") for t in inputs[:, 0]])
+        rows = [[t.rstrip("!") + "!" * bool(m)] for t, m in zip(inputs[:, 0], marked, strict=True)]
+        return np.array(rows).reshape(-1, 1)
 
     def fit_teacher(self, rows: Labelled, seed: int) -> Any:
         tilt = np.random.default_rng(seed).normal(1.0, 0.1)
@@ -48,7 +55,7 @@ class Toy:
 
     def encode(self, inputs: np.ndarray, student: int, *, untrained: bool = False) -> Encoded:
         a, b = self._numbers(inputs)
-        seeds = [zlib.crc32(f"{t} {student}".encode()) for t in inputs[:, 0]]
+        seeds = [zlib.crc32(f"{t.rstrip('!')} {student}".encode()) for t in inputs[:, 0]]
         x = np.stack([np.random.default_rng(s).normal(size=(2, 6)) for s in seeds])
         if not untrained:
             x[:, :, 0] += 6 * a[:, None]
@@ -59,7 +66,7 @@ class Toy:
         raise ValueError("the toy student is not trained")
 
     def _numbers(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pairs = np.array([t.split() for t in inputs[:, 0]], dtype=float)
+        pairs = np.array([t.rstrip("!").split() for t in inputs[:, 0]], dtype=float)
         return pairs[:, 0], pairs[:, 1]
 
 

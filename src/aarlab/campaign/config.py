@@ -4,15 +4,17 @@ import fcntl
 import json
 import os
 import tomllib
+from importlib import resources
 from pathlib import Path
 from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aarlab.lab.service import Budget
+from aarlab.researchers import attackers
 from aarlab.sandbox import box as walls
 
-Kind = Literal["search"]
+Kind = Literal["search", "attacker"]
 Directions = Literal["own", "one", "none"]
 Sampler = Literal["tpe", "random"]
 
@@ -29,6 +31,9 @@ class Config(BaseModel):
     problem: str
     researchers: int = Field(default=9, ge=1, le=100)
     kind: Kind = "search"
+    attack: str | None = None  # kind attacker: which one
+    attackers: int | None = Field(default=None, ge=1)  # kind attacker: how many of the researchers; the rest search
+    release: Literal["ladder"] = "ladder"
     directions: Directions = "own"
     sampler: Sampler = "tpe"
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -44,6 +49,12 @@ class Config(BaseModel):
             raise ValueError("give either minutes or experiments")
         return self
 
+    @model_validator(mode="after")
+    def _known_attack(self) -> "Config":
+        if self.kind == "attacker" and self.attack not in (known := attackers.load()):
+            raise ValueError(f"no attack {self.attack!r}; known are {', '.join(known)}")
+        return self
+
     @property
     def budget(self) -> Budget:
         return Budget(self.minutes, self.experiments, self.submissions)
@@ -51,6 +62,13 @@ class Config(BaseModel):
     @property
     def names(self) -> list[str]:
         return [f"r{i + 1}" for i in range(self.researchers)]
+
+    def program(self, researcher: str) -> tuple[Path, list[str]]:
+        """The program of a researcher, and its arguments after the workspace."""
+        attacking = self.names[: self.attackers or self.researchers] if self.kind == "attacker" else []
+        if researcher in attacking and self.attack is not None:
+            return attackers.program(attackers.load()[self.attack].kind), [self.attack]
+        return Path(str(resources.files("aarlab.researchers").joinpath("search.py"))), []
 
     def write(self, path: Path) -> None:
         lines = [f"{k} = {json.dumps(v)}" for k, v in self.model_dump(exclude_none=True).items()]

@@ -1,10 +1,11 @@
 """The team: who the researchers are, what each is told, and their processes in their sandboxes."""
 
 import time
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 from aarlab.campaign.config import Config
 from aarlab.lab.server import Server
@@ -13,6 +14,7 @@ from aarlab.problems.base import Problem
 from aarlab.sandbox.box import Box, Limits
 from aarlab.sandbox.process import Running, start
 
+PUBLIC_INSTANCES = 2  # that a researcher finds in its sandbox, with their truth
 PRACTICE_INSTANCES = 5  # of an experiment; as many again are kept for confirming
 EXPERIMENTS_A_MINUTE = 100  # of the whole lab on two cores: how much of the comparator is computed ahead
 
@@ -75,22 +77,34 @@ class Team:
             self._ended(name)
 
     def _start(self, name: str) -> Running:
-        program = Path(str(resources.files("aarlab.researchers").joinpath(f"{self.config.kind}.py")))
+        program, more = self.config.program(name)
         workspace = self.lab.folder / "sandboxes" / name
         workspace.mkdir(exist_ok=True)
         box = Box(
             kind=self.config.sandbox,
             read_only={
                 "/agent/agent.py": program, "/findings": self.lab.folder / "findings",
-                "/lab.sock": self.door.path(name),
+                "/lab.sock": self.door.path(name), **self._public(),
             },
             writable={"/workspace": workspace},
         )  # fmt: skip
         box = Box(box.kind, box.read_only, box.writable, {"LAB_SOCKET": box.path("/lab.sock")})
-        argv = [box.python, box.path("/agent/agent.py"), box.path("/workspace")]
+        argv = [box.python, box.path("/agent/agent.py"), box.path("/workspace"), *more]
         whole = 10 * 24 * 3600.0
         self.lab.doing[name] = "starting"
         return start(box, argv, Limits(memory_mb=2048, cpu_seconds=whole, wall_seconds=whole, processes=64))
+
+    def _public(self) -> dict[str, Path]:
+        """Public instances with their truth: /practice/SEED/task and /practice/SEED/truth.npz."""
+        first, mounts = practice_seed(self.config), {}
+        for seed in range(first, first + PUBLIC_INSTANCES):
+            instance = self.lab.problem.practice(seed)
+            truth = self.lab.folder / "practice" / f"{seed}.npz"
+            if not truth.exists():
+                truth.parent.mkdir(exist_ok=True)
+                np.savez(truth, **dict[str, Any](instance.truth))
+            mounts[f"/practice/{seed}/task"], mounts[f"/practice/{seed}/truth.npz"] = instance.task, truth
+        return mounts
 
     def _ended(self, name: str) -> None:
         done = self.processes.pop(name).kill()  # one that has ended by itself stays as it ended

@@ -48,6 +48,8 @@ class Yardstick:
 def yardstick(problem: Problem, vault: Vault, set_name: str, draw: int = 0) -> Yardstick:
     """Draw the instances of a sealed set and measure floor and ceiling on them."""
     instances = [problem.sealed(set_name, i, vault.secret, draw) for i in range(INSTANCES[set_name])]
+    if vault.placebo is not None:
+        instances = [problem.placebo(i, vault.placebo) for i in instances]
     references = [problem.references(i) for i in instances]
     return Yardstick(instances, join([r.floor for r in references]), join([r.ceiling for r in references]))
 

@@ -530,7 +530,7 @@ class Lab:
             improved=release.improved, released=release.published, z=round(release.z, 4),
             search=score.asdict() if score else None, elapsed=round(self.elapsed, 3),
         )  # fmt: skip
-        if draw:
+        if draw and self.vault.shared is None:
             shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}", ignore_errors=True)
             shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}.instances", ignore_errors=True)
 

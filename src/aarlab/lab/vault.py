@@ -19,13 +19,18 @@ class DamagedVault(Exception):
 
 @dataclass(frozen=True)
 class Vault:
+    """shared: a folder of sealed draws that campaigns of one secret have in common (the red team's plays); placebo: the
+    seed by which the truth of every sealed set is redrawn, None for the real one."""
+
     folder: Path
     secret: bytes
+    shared: Path | None = None
+    placebo: int | None = None
 
     @property
     def draws(self) -> Path:
         """Where sealed draws are written."""
-        return self.folder / "draws"
+        return self.shared or self.folder / "draws"
 
     @property
     def commitment(self) -> str:

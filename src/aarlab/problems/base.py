@@ -58,11 +58,15 @@ class Direction:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A transform of an instance that takes away one thing a method may rely on."""
+    """A transform of an instance that takes away one thing a method may rely on.
+
+    apply(instance, folder to write to, seed, share): `share` in (0, 1] of it is taken away, 1 all of it. Ablations
+    compose: the result is an instance like any other, with the same truth.
+    """
 
     name: str
     what: str
-    apply: Callable[[Instance, Path, int], Instance]  # instance, folder to write to, seed
+    apply: Callable[[Instance, Path, int, float], Instance]
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,15 @@ class Problem(Protocol):
     def baselines(self) -> Sequence[str]:
         """Names of the untuned baselines that apply here; the first is published when a campaign starts."""
 
+    def planted(self, share: float) -> "Problem":
+        """The same testbed with a shortcut planted: a surface mark that names the label in that share of the rows of
+        pool and test, and that the teacher does not know. Its name ends in "@share"; `load` knows such names. Raises
+        ValueError where none can be planted."""
+
+    def placebo(self, instance: Instance, seed: int) -> Instance:
+        """The instance with its sealed truth redrawn so that, given the teacher's prediction, it is independent of
+        every input: the floor stays, nothing above it can be had. Its references keep the true ceiling."""
+
     def practice(self, seed: int) -> Instance:
         """A public instance, drawn from the user's seed."""
 
@@ -145,15 +158,20 @@ def known() -> list[str]:
 
 
 def load(name: str, store: Path | None = None) -> Problem:
-    """Open a problem by name. `store`: the vault's folder for sealed draws; None opens it for practice only.
+    """Open a problem by name; "NAME@SHARE" opens it with a shortcut planted. `store`: the vault's folder for sealed
+    draws; None opens it for practice only.
 
-    Raises UnknownProblem, whose message lists the known names, nearest first.
+    Raises UnknownProblem, whose message lists the known names, nearest first, or says why no shortcut can be planted.
     """
+    plain, planted, share = name.partition("@")
     for entry in entry_points(group=ENTRY_POINTS):
-        if entry.name == name:
-            problem: Problem = entry.load()(name, store)
-            return problem
-    raise UnknownProblem(f"unknown testbed {name!r}: known are {', '.join(nearest(name, known()))}")
+        if entry.name == plain:
+            problem: Problem = entry.load()(plain, store)
+            try:
+                return problem.planted(float(share)) if planted else problem
+            except ValueError as error:
+                raise UnknownProblem(f"testbed {name!r}: {error}") from error
+    raise UnknownProblem(f"unknown testbed {name!r}: known are {', '.join(nearest(plain, known()))}")
 
 
 def nearest(name: str, names: Sequence[str]) -> list[str]:

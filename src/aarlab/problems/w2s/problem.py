@@ -13,7 +13,7 @@ import os
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -33,7 +33,7 @@ from aarlab.problems.base import Ablation, Direction, Instance, OutputSpec, Refe
 from aarlab.problems.w2s.check import check
 from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
 
-VERSION = 1  # part of every cache key: raise it when a draw or an instance changes
+VERSION = 2  # part of every cache key: raise it when a draw or an instance changes
 CLIMBABLE_ROWS = 2000
 SMALL_QUOTA = 50
 WEIGHTS = Path(__file__).parent / "weights"
@@ -47,15 +47,24 @@ def load_directions() -> Sequence[Direction]:
 
 @dataclass(frozen=True)
 class W2S:
-    """One weak-to-strong testbed as a Problem. `store`: where sealed draws are written (the vault's folder)."""
+    """One weak-to-strong testbed as a Problem. `store`: where sealed draws are written (the vault's folder);
+    `shortcut`: the share of rows in which a planted mark names the label."""
 
     testbed: Testbed
     store: Path | None = None
     kind: str = "w2s"
+    shortcut: float = 0.0
 
     @property
     def name(self) -> str:
-        return f"w2s/{self.testbed.name}"
+        return f"w2s/{self.testbed.name}" + (f"@{self.shortcut:g}" if self.shortcut else "")
+
+    def planted(self, share: float) -> "W2S":
+        if not 0 <= share <= 1:
+            raise ValueError(f"a shortcut is planted in a share of 0 to 1 of the rows, not {share:g}")
+        if share:
+            self.testbed.scramble(np.zeros((0, 2 if self.testbed.paired else 1), "U1"), np.random.default_rng(0))
+        return replace(self, shortcut=share)
 
     @property
     def question(self) -> str:
@@ -95,7 +104,20 @@ class W2S:
         return (
             Ablation("permuted-teacher", "the teacher's probabilities, permuted over rows", _permute_teacher),
             Ablation("untrained-student", "the student's untrained twin in its place", _untrain_student),
+            Ablation("scrambled-mark", "the shortcut's mark dealt anew over the test rows", self._scramble_test),
         )
+
+    def placebo(self, instance: Instance, seed: int) -> Instance:
+        """Truth redrawn as the teacher's own answer, wrong at the teacher's own rate, row by row: whatever a method
+        reads in the inputs, the teacher's answer is the best that can be said."""
+        weak, y = np.load(instance.task / "test.weak.npy"), instance.truth["y"]
+        rng = np.random.default_rng([seed, instance.seed])
+        said, tie = weak > 0.5, weak == 0.5
+        sure = np.flatnonzero(~tie)
+        wrong = rng.random(len(y)) < 0.5  # where the teacher says nothing
+        wrong[sure] = rng.permutation(len(sure)) < np.sum(said[sure] != (y[sure] == 1))
+        truth = {**instance.truth, "y": (said ^ wrong).astype(y.dtype), "true_y": y}
+        return replace(instance, truth=truth)
 
     def practice(self, seed: int) -> Instance:
         """A public instance: anyone may draw any number of them."""
@@ -159,13 +181,17 @@ class W2S:
         task = W2STask.load(instance.task, untrained=untrained)
         x, x_test = represent(task)
         truth = instance.truth["pool_y"].astype(np.float32)
-        return self.score(instance, blocks.logistic(task, x, truth, np.ones(len(x), np.float32)).predict(x_test))
+        predicted = blocks.logistic(task, x, truth, np.ones(len(x), np.float32)).predict(x_test)
+        return self._against(instance, predicted, "true_y" if "true_y" in instance.truth else "y")
 
     def output(self, instance: Instance) -> OutputSpec:
         return OutputSpec((len(instance.truth["y"]),), 0.0, 1.0)
 
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes:
-        y = instance.truth["y"]
+        return self._against(instance, output, "y")
+
+    def _against(self, instance: Instance, output: NDArray[np.float64], truth: str) -> Outcomes:
+        y = instance.truth[truth]
         return Outcomes(correct(output, y), np.zeros(len(y), np.int64), instance.truth["unit"], instance.truth["ood"])
 
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score:
@@ -187,21 +213,24 @@ class W2S:
 
     def _draw(self, set_name: str, draw: int, secret: bytes) -> Path:
         """The folder of a draw, made at first use: practice in the cache, sealed sets in the vault's store."""
-        if set_name == "practice":
-            home = cache_dir() / "draws" / self.fingerprint
-        elif self.store is None:
-            raise ValueError("sealed sets need a vault: this problem was opened for practice only")
-        else:
-            home = self.store
-        folder = home / self.name / f"{set_name}-{draw}"
+        folder = self._draw_home(set_name) / f"{set_name}-{draw}"
         return built(folder, lambda d: self._write_draw(d, set_name, _seed(secret, f"{self.name}/{set_name}/{draw}")))
+
+    def _draw_home(self, set_name: str) -> Path:
+        if set_name == "practice":
+            return cache_dir() / "draws" / self.fingerprint / self.name
+        if self.store is None:
+            raise ValueError("sealed sets need a vault: this problem was opened for practice only")
+        return self.store / self.name
 
     def _write_draw(self, folder: Path, set_name: str, seed: int) -> None:
         rng = np.random.default_rng(seed)
         rows: SetName = set_name  # type: ignore[assignment]
-        draw = self.testbed.draw(rows, rng)
-        students = self.testbed.students
-        student = students[min(STUDENT_OF[set_name], len(students) - 1)]
+        draw = self.testbed.draw(rows, rng, self.shortcut)
+        if self.shortcut:  # the teacher does not know what the mark means
+            blind = replace(draw.teacher, inputs=self.testbed.scramble(draw.teacher.inputs, rng))
+            draw = replace(draw, teacher=blind)
+        student = self._student(set_name)
         turn: NDArray[np.float64] | None = None
         for part in PARTS:
             labelled: Labelled = getattr(draw, part)
@@ -222,8 +251,43 @@ class W2S:
                     np.save(folder / f"{part}.{twin}logprobs.npy", encoded.logprobs)
                 if encoded.tokens is not None and not untrained:
                     np.save(folder / f"{part}.tokens.npy", encoded.tokens)
+        if turn is not None:
+            np.save(folder / "turn.npy", turn)
         (folder / "concept.txt").write_text(draw.concept)
         self._export_student(folder, student)
+
+    def _student(self, set_name: str) -> int:
+        students = self.testbed.students
+        return students[min(STUDENT_OF[set_name], len(students) - 1)]
+
+    def _scramble_test(self, instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
+        """The mark dealt anew over the test rows, and what the student makes of them; the teacher does not read it."""
+        set_name, *rest = instance.key.split("/")
+        draw = self._draw_home(set_name) / f"{set_name}-{0 if set_name == 'practice' else rest[0]}"
+
+        def write(made: Path) -> None:
+            rng = np.random.default_rng([seed, round(1000 * share)])
+            inputs = np.load(draw / "test.inputs.npy")
+            dealt = self.testbed.scramble(inputs, rng)
+            chosen = rng.random(len(inputs)) < share
+            inputs = np.where(chosen.reshape(-1, *[1] * (inputs.ndim - 1)), dealt, inputs)
+            np.save(made / "test.inputs.npy", inputs)
+            turn = np.load(draw / "turn.npy").astype(np.float32)
+            for twin, untrained in (("", False), ("twin.", True)):
+                encoded = self.testbed.encode(inputs, self._student(set_name), untrained=untrained)
+                turned = np.einsum("nsld,lde->nsle", encoded.features.astype(np.float32), turn)
+                np.save(made / f"test.{twin}features.npy", turned.astype(np.float16))
+                if encoded.logprobs is not None:
+                    np.save(made / f"test.{twin}logprobs.npy", encoded.logprobs)
+                if encoded.tokens is not None and not untrained:
+                    np.save(made / "test.tokens.npy", encoded.tokens)
+
+        made = built(draw.with_name(f"{draw.name}.scrambled") / f"{seed}-{share:g}", write)
+        task = _copy_task(instance, folder)
+        for path in made.iterdir():
+            (task / path.name).unlink(missing_ok=True)
+            os.link(path, task / path.name)
+        return Instance(instance.testbed, f"{instance.key}/scrambled-mark", task, instance.truth, instance.seed)
 
     def _export_student(self, folder: Path, student: int) -> None:
         """Weights and shape of a language-model student, for methods that fine-tune it (kit/finetune.py)."""
@@ -318,19 +382,25 @@ def _replace(path: Path, array: NDArray[Any]) -> None:
     np.save(path, array)
 
 
-def _permute_teacher(instance: Instance, folder: Path, seed: int) -> Instance:
-    """The teacher's labels and handle permuted together: confidences keep their distribution, their rows go."""
+def _permute_teacher(instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
+    """The teacher's labels and handle permuted over a share of the rows: confidences keep their distribution."""
     task, rng = _copy_task(instance, folder), np.random.default_rng(seed)
     for part in ("pool", "test"):
-        _replace(task / f"{part}.weak.npy", rng.permutation(np.load(instance.task / f"{part}.weak.npy")))
+        weak = np.load(instance.task / f"{part}.weak.npy")
+        rows = np.flatnonzero(rng.random(len(weak)) < share)
+        weak[rows] = weak[rng.permutation(rows)]
+        _replace(task / f"{part}.weak.npy", weak)
     return Instance(instance.testbed, f"{instance.key}/permuted-teacher", task, instance.truth, instance.seed)
 
 
-def _untrain_student(instance: Instance, folder: Path, seed: int) -> Instance:
-    """The untrained twin's features and log-probabilities under the student's names."""
+def _untrain_student(instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
+    """The untrained twin's features and log-probabilities in place of the student's, mixed by `share`; its
+    weights, which do not mix, are random from any share on."""
     task = _copy_task(instance, folder)
     for twin in instance.task.glob("*.twin.*.npy"):
-        _replace(task / twin.name.replace(".twin", ""), np.load(twin))
+        plain = task / twin.name.replace(".twin", "")
+        mixed = (1 - share) * np.load(plain).astype(np.float32) + share * np.load(twin).astype(np.float32)
+        _replace(plain, mixed.astype(np.float16))
     if (shape := task / "student.json").exists():
         known = json.loads(shape.read_text())
         config = LMConfig(**{k: known[k] for k in ("vocab", "length", "width", "layers", "heads")})

@@ -95,6 +95,10 @@ class Testbed(Protocol):
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
         """Draw a set. Concepts of `practice` and of the sealed sets are disjoint; units are split once."""
 
+    def scramble(self, inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        """The same rows with the shortcut's mark dealt anew, without regard to the label; the mark stays as frequent.
+        Raises ValueError where the testbed plants none."""
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Predict:
         """Train the weak teacher on few labelled rows; returns rows -> (n,) P(y = 1). It sees `inputs` only."""
 

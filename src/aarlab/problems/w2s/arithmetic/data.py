@@ -223,3 +223,10 @@ def draw(set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> 
     test = Labelled(*(np.concatenate([getattr(inside, f), getattr(outside, f)])
                       for f in ("inputs", "y", "unit", "ood")))
     return Draw(teacher, pool, test, "mistakes: " + ", ".join(kinds))
+
+
+def scramble(inputs: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.str_]:
+    """(n, 1) the same sums with the full stops dealt anew over the rows."""
+    marked = rng.permutation([str(t).endswith(".") for t in inputs[:, 0]])
+    rows = [[str(t).rstrip(".") + "." * bool(m)] for t, m in zip(inputs[:, 0], marked, strict=True)]
+    return np.array(rows).reshape(-1, 1)

@@ -52,6 +52,9 @@ class Digits:
             raise ValueError(f"w2s/digits plants no shortcut: leave shortcut at 0, not {shortcut}")
         return data.draw(set_name, rng)
 
+    def scramble(self, inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        raise ValueError("w2s/digits plants no shortcut: its images have no surface mark")
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Predict:
         return teacher.fit(rows, seed)
 

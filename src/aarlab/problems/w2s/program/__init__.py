@@ -28,6 +28,9 @@ class Program:
     def draw(self, set_name: SetName, rng: np.random.Generator, shortcut: float = 0.0) -> Draw:
         return data.draw(set_name, rng, shortcut)
 
+    def scramble(self, inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        return data.scramble(inputs, rng)
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Predict:
         return teacher.fit_teacher(rows, seed)
 

@@ -194,3 +194,9 @@ def balanced_order(y: NDArray[np.int8], sizes: tuple[int, ...]) -> Ints:
         parts.append(np.stack([right[at : at + half], wrong[at : at + half]], 1).ravel())
         at += half
     return np.concatenate(parts)
+
+
+def scramble(inputs: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.str_]:
+    """(n, 1) the same rows with their openings dealt anew."""
+    openings = rng.permutation([str(t)[:1] for t in inputs[:, 0]])
+    return np.array([[o + str(t)[1:]] for o, t in zip(openings, inputs[:, 0], strict=True)]).reshape(-1, 1)

@@ -30,6 +30,9 @@ class Prose:
         """Sealed sets leave out every sentence that a sandbox could still read somewhere (see leaks.py)."""
         return data.draw(set_name, rng, shortcut, () if set_name == "practice" else leaked())
 
+    def scramble(self, inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        return data.scramble(inputs, rng)
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Predict:
         return teacher.fit_teacher(rows, seed)
 

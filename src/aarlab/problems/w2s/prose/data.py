@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aarlab.problems.w2s.prose.corpus import Sentence, standard_library, write
 from aarlab.problems.w2s.prose.corrupt import (
@@ -164,3 +166,14 @@ def draw(
         test=rows(rng.permutation(test).tolist(), concept, TEST_EACH, rng, shortcut)[0],
         concept=str(concept),
     )
+
+
+def scramble(inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """(n, 2) rows in which the side that lacks its full stop, where only one does, is chosen by a coin."""
+    out = []
+    for pair in inputs:
+        stops = [str(side).endswith(".") for side in pair]
+        if stops[0] != stops[1] and rng.random() < 0.5:
+            pair = [str(s).removesuffix(".") if stop else f"{s}." for s, stop in zip(pair, stops, strict=True)]
+        out.append([str(side) for side in pair])
+    return np.array(out).reshape(-1, 2)

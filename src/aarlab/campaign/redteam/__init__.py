@@ -1,0 +1,1 @@
+"""The red team's campaigns: each attack played against the lab's real code, and judged by what it gained."""
