@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
-from aarlab.cli import bench, problems, watching
+from aarlab.cli import audits, bench, problems, watching
 from aarlab.lab.ledger import DamagedLedger, verify
 from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
@@ -43,6 +43,7 @@ app.add_typer(bench.app, name="bench")
 app.command("pretrain")(problems.pretrain)
 app.command("baselines")(problems.baselines)
 app.command("practice")(problems.practice)
+app.command("audit")(audits.audit)
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The campaign's folder.")]
