@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
-from aarlab.cli import bench, problems, watching
+from aarlab.cli import bench, placebo, problems, watching
 from aarlab.lab.ledger import DamagedLedger, verify
 from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
@@ -40,6 +40,7 @@ ledger_app = typer.Typer(no_args_is_help=True, help="The campaign's hash-chained
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(problems.app, name="problems")
 app.add_typer(bench.app, name="bench")
+app.command("placebo")(placebo.placebo)
 app.command("pretrain")(problems.pretrain)
 app.command("baselines")(problems.baselines)
 app.command("practice")(problems.practice)
