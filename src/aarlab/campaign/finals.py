@@ -63,7 +63,7 @@ def read(lab: Lab, yard: Yardstick, set_name: str, submission: Submission) -> Re
 
 
 def p_value(method: Outcomes, start: Outcomes) -> float:
-    """One-sided p of "no better than the starting baseline", from the paired, two-way clustered difference."""
+    """One-sided p of "no better than the start", from the paired, two-way clustered difference."""
     d = difference(method, start)
     if d.mean is None or not d.se:
         return 1.0
@@ -106,7 +106,7 @@ def conclude(lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed
     lab.finish_judging()
     say("baselines and comparator")
     runs = {b: pool.submit(workers.baseline, name, vault, "final", b, final) for b in baselines}
-    start_select = pool.submit(workers.baseline, name, vault, "select", baselines[0], select)
+    start_select = pool.submit(workers.start, name, vault, lab.state.start or baselines[0], select)
     control = comparator(lab, pool, seed, len(lab.state.practices), select, final)
     say("reading select")
     picked = candidates(lab)
@@ -167,7 +167,7 @@ def _why(picked: Sequence[Submission], passed: Sequence[bool]) -> str:
     if not picked:
         return "no submission could be scored"
     if not any(passed):
-        return f"none of the {len(picked)} finalists beat the starting baseline on select (Holm, level {LEVEL})"
+        return f"none of the {len(picked)} finalists beat the start on select (Holm, level {LEVEL})"
     return "those that passed select failed to run on final"
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,8 @@ def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
             ledger.append(
                 "campaign_started", "lab", config=config.model_dump(), commitment=vault.commitment,
                 secret="random" if secret is None else "fixed", sandbox=config.sandbox,
-                isolated=config.sandbox != "none", researchers=config.researchers, lanes=team.lanes(config, problem),
+                isolated=config.sandbox != "none", placebo=config.placebo, researchers=config.researchers,
+                lanes=team.lanes(config, problem),
             )  # fmt: skip
             seal.publish(ledger)
         config.write(folder / "campaign.toml")  # last: a folder with this file is whole
@@ -130,7 +131,8 @@ def open_records(folder: Path) -> tuple[Ledger, State, Vault]:
         state = replay(ledger.events())
         if not state.started:
             raise DamagedLedger(f"{folder / 'lab.db'}: holds no campaign")
-        return ledger, state, vaults.open_vault(folder / "vault", state.started["commitment"])
+        vault = vaults.open_vault(folder / "vault", state.started["commitment"])
+        return ledger, state, replace(vault, placebo=state.started.get("placebo"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         ledger.close()
         raise DamagedLedger(f"{folder / 'lab.db'}: a record is unreadable ({error}); restore it from a copy") from error
@@ -229,7 +231,7 @@ def summarise(folder: Path, config: Config, state: State, results: dict[str, Any
     return {
         "campaign": state.started["commitment"][:12], "problem": config.problem, "seed": config.seed,
         "kind": config.kind, "researchers": config.researchers, "sandbox": config.sandbox,
-        "secret": state.started["secret"], "experiments": len(state.practices),
+        "secret": state.started["secret"], "placebo": config.placebo, "experiments": len(state.practices),
         "submissions": len(state.submissions), "findings": len(state.findings), "wall_seconds": 0.0,
         "lab_share": round(lab_cpu / whole, 4) if whole else None, **results, "report": str(folder / "report.html"),
     }  # fmt: skip

@@ -14,7 +14,7 @@ from multiprocessing.synchronize import Event
 from typing import Any
 
 from aarlab.kit.stats import Outcomes, join
-from aarlab.lab.scoring import Yardstick, yardstick
+from aarlab.lab.scoring import Yardstick, start_outcomes, yardstick
 from aarlab.lab.vault import Vault
 from aarlab.problems import base
 from aarlab.problems.base import References
@@ -75,6 +75,11 @@ def baseline(problem: str, vault: Vault, set_name: str, name: str, yard: Yardsti
     """An untuned baseline on every instance of a sealed set."""
     opened = base.load(problem, vault.draws)
     return join([opened.references(i, [name]).baselines[name] for i in yard.instances])
+
+
+def start(problem: str, vault: Vault, name: str, yard: Yardstick) -> Outcomes:
+    """What the campaign starts from, the teacher or an untuned baseline, on every instance of a sealed set."""
+    return start_outcomes(base.load(problem, vault.draws), yard, name)
 
 
 def control_practice(problem: str, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:

@@ -63,6 +63,9 @@ def run(
     secret: Annotated[
         str | None, typer.Option(help="A fixed secret for the vault, in hex (studies, tests); stamped on every output.")
     ] = None,
+    placebo: Annotated[
+        int | None, typer.Option(help="Redraw the sealed truth with this seed, so that nothing can be found; stamped.")
+    ] = None,
     directory: Annotated[
         Path | None, typer.Option("--dir", help="The campaign's folder (made by this command).")
     ] = None,
@@ -78,7 +81,8 @@ def run(
     try:
         config = Config(
             problem=problem, researchers=researchers, kind=kind, directions=directions, sampler=sampler,  # type: ignore[arg-type]
-            minutes=minutes, experiments=experiments, submissions=submissions, seed=seed, sandbox=sandbox,  # type: ignore[arg-type]
+            minutes=minutes, experiments=experiments, submissions=submissions, seed=seed, placebo=placebo,
+            sandbox=sandbox,  # type: ignore[arg-type]
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors()[0]

@@ -152,6 +152,14 @@ def audit_sentence(view: View) -> str:
 def stamps(view: View) -> list[tuple[str, str]]:
     """Short label and explanation of everything that spoils a campaign as evidence."""
     found = []
+    if view.placebo is not None:
+        found.append(
+            (
+                "PLACEBO",
+                "The sealed truth was redrawn so that nothing above the teacher can be found: whatever gain "
+                "stands here is luck, error or cheating.",
+            )
+        )
     if view.sandbox == "none":
         found.append(
             (
