@@ -9,10 +9,9 @@ from aarlab.campaign.config import Config
 from aarlab.kit.stats import Score, undefined
 from aarlab.lab import snapshots
 from aarlab.lab.ledger import Ledger
+from aarlab.lab.release import POLICIES
 from aarlab.lab.state import Practice, State
 from aarlab.report import view
-
-RELEASE = "Ladder: a score is published, rounded to .005, only if it beats the best published by a paired z >= 3.5"
 
 GATE = "beating the starting baseline on select in a one-sided paired test, Holm-corrected at .05"
 
@@ -62,7 +61,7 @@ def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.Vi
         finalists=[_finalist(f, state.summary or {}) for f in (state.summary or {}).get("finalists", [])],
         ledger=view.Ledger(ledger.head, ledger.count),
         sandbox=config.sandbox,
-        release=RELEASE,
+        release=POLICIES[config.release].says,
         gate=GATE,
         secret=state.started["secret"],
         ended="" if state.ended in (None, "time", "experiments") else str(state.ended),
@@ -79,6 +78,10 @@ def command(config: Config, folder: Path) -> list[str]:
     words += ["--directions", config.directions, "--seed", str(config.seed)]
     if config.sampler != "tpe":
         words += ["--sampler", config.sampler]
+    if config.release != "ladder":
+        words += ["--release", config.release]
+    if config.quota is not None:
+        words += ["--quota", str(config.quota)]
     if config.sandbox != "bwrap":
         words += ["--sandbox", config.sandbox]
     return [shlex.quote(w) for w in words]
