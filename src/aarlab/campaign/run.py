@@ -97,7 +97,7 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
         problem = base.load(config.problem, vault.draws)
         lab = Lab(
             folder, problem, ledger, vault, state, config.budget, config.sandbox, config.slots,
-            probed.startup_cpu_seconds,
+            probed.startup_cpu_seconds, config.release,
         )  # fmt: skip
         stack.callback(lab.close)
         signals.lab = lab

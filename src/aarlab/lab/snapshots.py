@@ -119,6 +119,12 @@ def identify(files: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]
 
 
+def describe(files: Mapping[str, str]) -> tuple[str, str]:
+    """Name and family from the card: claimed, cut to size, never trusted."""
+    card = tomllib.loads(files["card.toml"])
+    return str(card.get("name", "unnamed"))[:80], str(card.get("family", "other"))[:60]
+
+
 def store(folder: Path, files: Mapping[str, str]) -> str:
     """Write a validated method under `folder` once; returns its identifier."""
     name = identify(files)

@@ -96,7 +96,7 @@ def play(
         stack.callback(ledger.close)
         lab = Lab(
             folder, problem, ledger, vault, state, config.budget, config.sandbox, config.slots,
-            probe(config.sandbox).startup_cpu_seconds,
+            probe(config.sandbox).startup_cpu_seconds, config.release,
         )  # fmt: skip
         stack.callback(lab.close)
         first = team.practice_seed(config)
