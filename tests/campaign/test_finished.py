@@ -31,7 +31,7 @@ PROMISED = {
 }  # fmt: skip
 # Beyond the promised fields: the stamp of the secret, phases' times, who was read on select, why there is no best.
 MORE = {"secret", "placebo", "seconds", "finalists", "why"}
-MORE_OF_BEST = {"submission", "snapshot"}
+MORE_OF_BEST = {"submission", "snapshot", "placebo_rank", "p_redrawn"}
 
 
 def test_the_same_seed_and_secret_give_the_same_object_but_for_times(
