@@ -18,7 +18,7 @@ COMMANDS = [
     [], ["run"], ["resume"], ["status"], ["findings"], ["leaderboard"], ["report"], ["ledger"], ["ledger", "verify"],
     ["ledger", "head"], ["verify"],
     ["problems"], ["problems", "check"], ["pretrain"], ["baselines"], ["practice"], ["bench"], ["bench", "experiment"],
-    ["bench", "campaign"], ["bench", "ledger"],
+    ["bench", "campaign"], ["bench", "ledger"], ["bench", "lock"],
 ]  # fmt: skip
 
 
