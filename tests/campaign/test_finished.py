@@ -34,35 +34,6 @@ MORE = {"secret", "placebo", "seconds", "finalists", "why"}
 MORE_OF_BEST = {"submission", "snapshot", "placebo_rank", "p_redrawn"}
 
 
-@pytest.fixture(scope="module")
-def twice(
-    start_campaign: Callable[..., Campaign], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[Path], list[tuple[int, str, str]]]:
-    """Two processes at once, the same command and secret."""
-    home = tmp_path_factory.mktemp("twice")
-    options = ["run", "w2s/toy", "--researchers", "3", "--experiments", "12", "--seed", "1", "--json", "--secret"]
-    folders = [home / "a", home / "b"]
-    begun = [start_campaign(f, *options, SECRET, "--dir", str(f)) for f in folders]
-    return folders, [c.end() for c in begun]
-
-
-@pytest.fixture(scope="module")
-def folder(twice: tuple[list[Path], Any]) -> Path:
-    return twice[0][0]
-
-
-@pytest.fixture(scope="module")
-def summary(twice: tuple[Any, list[tuple[int, str, str]]]) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(twice[1][0][1])
-    return value
-
-
-@pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
-    """The finished campaign, to be damaged."""
-    return Path(shutil.copytree(folder, tmp_path / "copy"))
-
-
 def test_the_same_seed_and_secret_give_the_same_object_but_for_times(
     twice: tuple[list[Path], list[tuple[int, str, str]]],
 ) -> None:
