@@ -32,7 +32,7 @@ PROMISED = {
 }  # fmt: skip
 # Beyond the promised fields: the stamp of the secret, phases' times, who was read on select, why there is no best.
 MORE = {"secret", "placebo", "seconds", "finalists", "why"}
-MORE_OF_BEST = {"accused_by", "submission", "snapshot"}
+MORE_OF_BEST = {"accused_by", "submission", "snapshot", "placebo_rank", "p_redrawn"}
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from aarlab.audit import AUDITS, causal, not_run, reexecution, together
+from aarlab.audit import AUDITS, causal, not_run, read, reexecution, together
 from aarlab.audit.carryover import Drawn
 from aarlab.audit.cells import Cell, Ran, Sandboxed, run_cells
 from aarlab.campaign import team, workers
 from aarlab.kit.stats import Outcomes, join
+from aarlab.lab import snapshots
 from aarlab.lab.scoring import Yardstick
 from aarlab.lab.service import Lab
 from aarlab.lab.state import Submission
@@ -38,6 +39,7 @@ def audit(
     )
     elsewhere = Drawn("final", _scored(lab, submission, final), final.floor, final.ceiling)
     audits = {a: not_run(a) for a in AUDITS} | {"re-execution": _again(lab, submission, ran["real"], select, final)}
+    audits |= read(snapshots.load(lab.folder / "snapshots", submission.snapshot))
     return together(audits | causal.judge(problem, ran, select, practised, [elsewhere], picture))
 
 

@@ -98,6 +98,31 @@ def comparator(
     return Comparator(lab.problem.control_name(seed, winner), final.score(lab.problem, outcomes), outcomes)
 
 
+@dataclass(frozen=True)
+class Gate:
+    """Who went to `select` and what was read there, one-sided p against the start, who passed, what `final` said."""
+
+    picked: Sequence[Submission]
+    selected: dict[int, Reading | None]
+    p: Sequence[float]
+    passed: Sequence[bool]
+    finals: dict[int, Reading | None]
+
+
+def through_the_gate(
+    lab: Lab, select: Yardstick, final: Yardstick, start: Callable[[], Outcomes], say: Say = lambda _: None
+) -> Gate:
+    """The best raw `search` scores are read on `select`, and those that beat the start there, on `final`."""
+    say("reading select")
+    picked = candidates(lab)
+    selected = {s.id: read(lab, select, "select", s) for s in picked}
+    p = [p_value(r.outcomes, start()) if (r := selected[s.id]) else 1.0 for s in picked]
+    passed = holm(p, LEVEL)
+    say("reading final")
+    finals = {s.id: read(lab, final, "final", s) for s, ok in zip(picked, passed, strict=True) if ok}
+    return Gate(picked, selected, p, passed, finals)
+
+
 def conclude(
     lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed: int, say: Say, practice_seed: int = 0,
     thorough: bool = False,
@@ -112,13 +137,8 @@ def conclude(
     runs = {b: pool.submit(workers.baseline, name, vault, "final", b, final) for b in baselines}
     start_select = pool.submit(workers.start, name, vault, lab.state.start or baselines[0], select)
     control = comparator(lab, pool, seed, len(lab.state.practices), select, final)
-    say("reading select")
-    picked = candidates(lab)
-    selected = {s.id: read(lab, select, "select", s) for s in picked}
-    p = [p_value(r.outcomes, start_select.result()) if (r := selected[s.id]) else 1.0 for s in picked]
-    passed = holm(p, LEVEL)
-    say("reading final")
-    finals = {s.id: read(lab, final, "final", s) for s, ok in zip(picked, passed, strict=True) if ok}
+    gate = through_the_gate(lab, select, final, start_select.result, say)
+    picked, selected, p, passed, finals = gate.picked, gate.selected, gate.p, gate.passed, gate.finals
     ran = sorted((s for s in picked if finals.get(s.id)), key=lambda s: (-_mean(selected[s.id]), s.id))
     audits = {}
     for s in ran if thorough else ran[:1]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aarlab.campaign import finals, team, workers
+from aarlab.campaign import finals, nulls, team, workers
 from aarlab.campaign import view as views
 from aarlab.campaign.config import BadCampaign, Config, lock
 from aarlab.lab import seal
@@ -115,6 +115,8 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
             lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config)),
             team.practice_seed(config), (config.minutes or 0) >= THOROUGH_MINUTES,
         )  # fmt: skip
+        if results["best"]:
+            results["best"] |= nulls.ranks(problem, vault, config, len(state.practices), pool, yards, results)
         summary = summarise(folder, config, state, results)
         summary["wall_seconds"] = round(time.monotonic() - began, 1)
         summary["seconds"] = {

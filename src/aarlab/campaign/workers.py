@@ -13,6 +13,8 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from typing import Any
 
+import numpy as np
+
 from aarlab.kit.stats import Outcomes, join
 from aarlab.lab.scoring import Yardstick, start_outcomes, yardstick
 from aarlab.lab.vault import Vault
@@ -91,6 +93,22 @@ def control_sealed(problem: str, vault: Vault, seed: int, number: int, yard: Yar
     """A configuration of the random search on every instance of a sealed set."""
     opened = base.load(problem, vault.draws)
     return join([opened.score(i, opened.control(seed, number, i)) for i in yard.instances])
+
+
+def redrawn(
+    problem: str, vault: Vault, yard: Yardstick, submissions: Sequence[int], first: int, redraws: int
+) -> list[float]:
+    """The best gap recovered of the submissions, under each of that many placebo truths of a sealed set."""
+    opened = base.load(problem, vault.draws)
+    floor = float(yard.floor.value.mean())
+    gap = float(yard.ceiling.value.mean()) - floor
+    known = [(i, [vault.output(str(s), i.key) for s in submissions]) for i in yard.instances]
+    best = []
+    for seed in range(first, first + redraws):
+        drawn = [(opened.placebo(i, seed), outputs) for i, outputs in known]
+        right = [[opened.score(i, o).value.mean() for o in outputs if o is not None] for i, outputs in drawn]
+        best.append((float(np.mean(right, axis=0).max()) - floor) / gap)
+    return best
 
 
 def check(problem: str) -> Mapping[str, Any]:

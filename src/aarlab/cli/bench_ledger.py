@@ -1,6 +1,7 @@
 """`aarlab bench ledger`: what writing, signing and verifying the record costs."""
 
 import json
+import os
 import resource
 import sqlite3
 import tempfile
@@ -48,6 +49,7 @@ def synthetic(path: Path, records: int) -> None:
 def ledger(events: int = 1_000_000, appends: int = 200, as_json: Json = False) -> None:
     """Seconds to verify a record of so many events, and milliseconds to append one and to publish a signed head."""
     with tempfile.TemporaryDirectory(prefix="aarlab-bench-") as folder:
+        os.environ["AARLAB_HOME"] = folder  # its heads are nobody's record
         path = Path(folder) / "lab.db"
         synthetic(path, events)
         began, cpu = time.perf_counter(), time.process_time()

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
-from aarlab.cli import audits, bench, ledger, problems, watching
+from aarlab.cli import attacks, audits, bench, ledger, placebo, problems, watching
 from aarlab.lab.ledger import DamagedLedger
 from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
@@ -39,10 +39,12 @@ app = typer.Typer(
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(problems.app, name="problems")
 app.add_typer(bench.app, name="bench")
+app.command("placebo")(placebo.placebo)
 app.command("pretrain")(problems.pretrain)
 app.command("baselines")(problems.baselines)
 app.command("practice")(problems.practice)
 app.command("audit")(audits.audit)
+app.command("attack")(attacks.attack)
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The campaign's folder.")]
