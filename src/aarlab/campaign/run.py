@@ -30,6 +30,7 @@ from aarlab.report.view import View
 from aarlab.sandbox.probe import probe
 
 TICK = 5.0
+THOROUGH_MINUTES = 15.0  # of research from which every finalist is audited, not the best alone
 GRACE = 5.0  # seconds that an experiment in flight may take when the time is over
 Watch = Callable[["Moment"], None]
 
@@ -111,8 +112,9 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
             research(lab, config, signals, watch)
         researched = time.monotonic() - began - prepared
         results = finals.conclude(
-            lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config))
-        )
+            lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config)),
+            team.practice_seed(config), (config.minutes or 0) >= THOROUGH_MINUTES,
+        )  # fmt: skip
         if results["best"]:
             results["best"] |= nulls.ranks(problem, vault, config, len(state.practices), pool, yards, results)
         summary = summarise(folder, config, state, results)

@@ -106,7 +106,7 @@ def _claim(score: Score | Practice | None) -> view.Claim | None:
 
 def _finalist(f: Mapping[str, Any], summary: Mapping[str, Any]) -> view.Finalist:
     best = summary.get("best") or {}
-    audits = best.get("audits", {}) if best.get("submission") == f["submission"] else {}
+    audits = f.get("audits") or (best.get("audits", {}) if best.get("submission") == f["submission"] else {})
     return view.Finalist(
         rank=f["rank"], submission=str(f["submission"]), method=f["method"], researcher=f["researcher"],
         search=view.as_score(f["search"]), select=view.as_score(f["select"], "it failed to run"),
