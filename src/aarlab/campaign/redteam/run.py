@@ -1,0 +1,119 @@
+"""The whole red team against one testbed: every attack played in a process of its own, results kept as they come."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aarlab.campaign import workers
+from aarlab.campaign.config import BadCampaign
+from aarlab.campaign.redteam import JUDGES
+from aarlab.campaign.redteam.stage import Stage
+from aarlab.lab import vault as vaults
+from aarlab.problems import base
+from aarlab.researchers import attackers
+from aarlab.researchers.attackers import Attack
+from aarlab.sandbox.box import Kind
+
+Say = Callable[[int, int, str], None]  # attacks judged, of how many, what was just learned
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is attacked and how. only: names of attacks or of classes; none: all that apply."""
+
+    problem: str
+    release: str = "ladder"
+    only: Sequence[str] = ()
+    sandbox: Kind = "bwrap"
+    slots: int = 2
+    seed: int = 0
+    reduced: bool = False
+
+    def header(self) -> dict[str, Any]:
+        """What two runs must have in common to share a folder."""
+        return {k: getattr(self, k) for k in ("problem", "release", "sandbox", "seed", "reduced")}
+
+
+def chosen(plan: Plan) -> list[Attack]:
+    """The attacks that the plan names and that apply to its testbed. Raises BadCampaign for an unknown name."""
+    known = attackers.load()
+    for name in plan.only:
+        if name not in known and name not in attackers.CLASSES:
+            near = ", ".join(base.nearest(name, [*attackers.CLASSES, *known])[:6])
+            raise BadCampaign(f"--only {name}: no attack or class of that name; near it are {near}")
+    plain = plan.problem.partition("@")[0]
+    named = [a for a in known.values() if not plan.only or a.name in plan.only or a.kind in plan.only]
+    return [a for a in named if plain in a.options.get("testbeds", [plain])]
+
+
+def attack(plan: Plan, folder: Path, say: Say = lambda done, of, what: None) -> dict[str, Any]:
+    """Play every chosen attack; returns what `aarlab attack --json` prints.
+
+    A folder that holds results of the same plan is gone on with: what was judged is not played again.
+    """
+    attacks = chosen(plan)
+    base.load(plan.problem)
+    secret = _open(plan, folder)
+    kept = folder / "results"
+    kept.mkdir(exist_ok=True)
+    stage = Stage(
+        plan.problem, folder, secret, plan.release, plan.sandbox, slots=1, seed=plan.seed, reduced=plan.reduced
+    )
+    results = {a.name: json.loads(p.read_text()) for a in attacks if (p := kept / f"{a.name}.json").exists()}
+    with workers.pool(plan.slots) as pool:
+        waiting = [a for a in attacks if a.name not in results]
+        if waiting:
+            say(len(results), len(attacks), "drawing the sealed set")
+            pool.submit(draw, stage).result()
+        jobs = {pool.submit(judge, a, stage): a.name for a in waiting}
+        for job in as_completed(jobs):
+            results[jobs[job]] = told = job.result()
+            _write(kept / f"{jobs[job]}.json", told)
+            say(len(results), len(attacks), f"{told['name']}: {told['outcome']}")
+    ordered = [results[a.name] for a in attacks]
+    return {"testbed": plan.problem, "release": plan.release, "attacks": ordered, "escapes": escapes(ordered)}
+
+
+def escapes(results: Sequence[Mapping[str, Any]]) -> int:
+    return sum(r["class"] == "sandbox" and r["outcome"] == "succeeded" for r in results)
+
+
+def draw(stage: Stage) -> None:
+    """The sealed `search` set that every play shares."""
+    problem = base.load(stage.problem, stage.draws)
+    problem.sealed("search", 0, stage.secret)
+
+
+def judge(attack: Attack, stage: Stage) -> dict[str, Any]:
+    """Play and judge one attack, in a worker."""
+    return JUDGES[attack.kind](attack, stage).asdict()
+
+
+def _open(plan: Plan, folder: Path) -> bytes:
+    """The red team's own secret: made with the folder, or that of the folder that is gone on with."""
+    file = folder / "attack.json"
+    if not file.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise BadCampaign(f"{folder}: not empty, and no red team's folder; name another by --dir")
+        vault = vaults.create(folder / "vault")
+        _write(file, {**plan.header(), "commitment": vault.commitment})
+        return vault.secret
+    try:
+        known = json.loads(file.read_text())
+        vault = vaults.open_vault(folder / "vault", known.pop("commitment"))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise BadCampaign(f"{file}: unreadable ({error}); name another folder by --dir") from error
+    if known != plan.header():
+        held = f"{known.get('problem')} with other settings"
+        raise BadCampaign(f"{folder}: holds attacks on {held}; name another folder by --dir")
+    return vault.secret
+
+
+def _write(path: Path, what: Mapping[str, Any]) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(what, indent=1) + "\n")
+    draft.rename(path)
