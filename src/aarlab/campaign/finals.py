@@ -64,7 +64,7 @@ def read(lab: Lab, yard: Yardstick, set_name: str, submission: Submission) -> Re
 
 
 def p_value(method: Outcomes, start: Outcomes) -> float:
-    """One-sided p of "no better than the starting baseline", from the paired, two-way clustered difference."""
+    """One-sided p of "no better than the start", from the paired, two-way clustered difference."""
     d = difference(method, start)
     if d.mean is None or not d.se:
         return 1.0
@@ -99,6 +99,31 @@ def comparator(
     return Comparator(lab.problem.control_name(seed, winner), final.score(lab.problem, outcomes), outcomes)
 
 
+@dataclass(frozen=True)
+class Gate:
+    """Who went to `select` and what was read there, one-sided p against the start, who passed, what `final` said."""
+
+    picked: Sequence[Submission]
+    selected: dict[int, Reading | None]
+    p: Sequence[float]
+    passed: Sequence[bool]
+    finals: dict[int, Reading | None]
+
+
+def through_the_gate(
+    lab: Lab, select: Yardstick, final: Yardstick, start: Callable[[], Outcomes], say: Say = lambda _: None
+) -> Gate:
+    """The best raw `search` scores are read on `select`, and those that beat the start there, on `final`."""
+    say("reading select")
+    picked = candidates(lab)
+    selected = {s.id: read(lab, select, "select", s) for s in picked}
+    p = [p_value(r.outcomes, start()) if (r := selected[s.id]) else 1.0 for s in picked]
+    passed = holm(p, LEVEL)
+    say("reading final")
+    finals = {s.id: read(lab, final, "final", s) for s, ok in zip(picked, passed, strict=True) if ok}
+    return Gate(picked, selected, p, passed, finals)
+
+
 def conclude(lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed: int, say: Say) -> dict[str, Any]:
     """Everything that the summary says of results; the caller adds counts and times."""
     problem, vault, name = lab.problem, lab.vault, lab.problem.name
@@ -107,15 +132,10 @@ def conclude(lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed
     lab.finish_judging()
     say("baselines and comparator")
     runs = {b: pool.submit(workers.baseline, name, vault, "final", b, final) for b in baselines}
-    start_select = pool.submit(workers.baseline, name, vault, "select", baselines[0], select)
+    start_select = pool.submit(workers.start, name, vault, lab.state.start or baselines[0], select)
     control = comparator(lab, pool, seed, len(lab.state.practices), select, final)
-    say("reading select")
-    picked = candidates(lab)
-    selected = {s.id: read(lab, select, "select", s) for s in picked}
-    p = [p_value(r.outcomes, start_select.result()) if (r := selected[s.id]) else 1.0 for s in picked]
-    passed = holm(p, LEVEL)
-    say("reading final")
-    finals = {s.id: read(lab, final, "final", s) for s, ok in zip(picked, passed, strict=True) if ok}
+    gate = through_the_gate(lab, select, final, start_select.result, say)
+    picked, selected, p, passed, finals = gate.picked, gate.selected, gate.p, gate.passed, gate.finals
     finalists = [
         _finalist(rank + 1, s, selected[s.id], finals.get(s.id), p[rank], passed[rank]) for rank, s in enumerate(picked)
     ]
@@ -168,7 +188,7 @@ def _why(picked: Sequence[Submission], passed: Sequence[bool]) -> str:
     if not picked:
         return "no submission could be scored"
     if not any(passed):
-        return f"none of the {len(picked)} finalists beat the starting baseline on select (Holm, level {LEVEL})"
+        return f"none of the {len(picked)} finalists beat the start on select (Holm, level {LEVEL})"
     return "those that passed select failed to run on final"
 
 

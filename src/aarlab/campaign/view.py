@@ -14,7 +14,10 @@ from aarlab.report import view
 
 RELEASE = "Ladder: a score is published, rounded to .005, only if it beats the best published by a paired z >= 3.5"
 
-GATE = "beating the starting baseline on select in a one-sided paired test, Holm-corrected at .05"
+GATE = (
+    "beating the start, the better on search of the teacher and the first untuned baseline, on select in a one-sided "
+    "paired test, Holm-corrected at .05"
+)
 
 
 def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.View:
@@ -65,6 +68,7 @@ def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.Vi
         release=RELEASE,
         gate=GATE,
         secret=state.started["secret"],
+        placebo=state.started.get("placebo"),
         ended="" if state.ended in (None, "time", "experiments") else str(state.ended),
     )  # fmt: skip
 
@@ -77,6 +81,8 @@ def command(config: Config, folder: Path) -> list[str]:
     if config.experiments is not None:
         words += ["--experiments", str(config.experiments)]
     words += ["--directions", config.directions, "--seed", str(config.seed)]
+    if config.placebo is not None:
+        words += ["--placebo", str(config.placebo)]
     if config.sampler != "tpe":
         words += ["--sampler", config.sampler]
     if config.sandbox != "bwrap":

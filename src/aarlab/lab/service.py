@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aarlab.kit.stats import Outcomes, join
-from aarlab.lab import forum, snapshots
+from aarlab.lab import forum, seal, snapshots
 from aarlab.lab.execution import PRACTICE_SECONDS, Halted, execute
 from aarlab.lab.ledger import Ledger
 from aarlab.lab.release import Release, ladder, rounded
-from aarlab.lab.scoring import Scored, Yardstick, run_sealed, yardstick
+from aarlab.lab.scoring import Scored, Yardstick, run_sealed, start, start_outcomes, yardstick
 from aarlab.lab.state import Finding, State, Submission
 from aarlab.lab.vault import Vault
 from aarlab.problems.base import Problem, References
@@ -124,7 +124,8 @@ class Lab:
         return self.elapsed * int(self.state.started["researchers"]) / 3600
 
     def tick(self) -> None:
-        """Write the clock and the CPU seconds spent since the last tick; a killed campaign loses no more than that."""
+        """Write the clock and the CPU seconds spent since the last tick, and publish the ledger's head; a killed
+        campaign loses no more than that."""
         with self._lock:
             now = time.process_time()
             self._cpu["lab"] += now - self._cpu_mark
@@ -132,6 +133,7 @@ class Lab:
             spent = {k: round(v, 3) for k, v in self._cpu.items()}
             self._cpu = dict.fromkeys(self._cpu, 0.0)
             self.log("clock", elapsed=round(self.elapsed, 3), cpu=spent)
+        seal.publish(self.ledger)
 
     def spent(self, sandbox_cpu: float, starts: int = 1) -> None:
         """Account for what ended in sandboxes; starting them is the lab's own cost."""
@@ -486,21 +488,20 @@ class Lab:
         return self._yards[draw]
 
     def publish_baseline(self) -> None:
-        """The starting mark: the first untuned baseline's `search` score, public from the start."""
-        if self.state.published is None:
+        """The starting mark, public from the start: `search` of the teacher or the first untuned baseline."""
+        if self.state.start is None:
             yard = self.search_yard()
-            score = yard.score(self.problem, self._start_outcomes(yard))
-            name = self.problem.baselines[0]
+            name, self._starts[0] = start(self.problem, yard)
+            score = yard.score(self.problem, self._starts[0])
             value = rounded(score.mean) if score.mean is not None else None
             self.log("baseline_published", name=name, published=value, search=score.asdict())
 
     def _start_outcomes(self, yard: Yardstick) -> Outcomes:
-        """The starting baseline on a yardstick; kept for the set that does not change."""
+        """What the campaign starts from, on a yardstick; kept for the set that does not change."""
         draw = next((d for d, y in self._yards.items() if y is yard), -1)
         if draw in self._starts:
             return self._starts[draw]
-        name = self.problem.baselines[0]
-        outcomes = join([self.problem.references(i, [name]).baselines[name] for i in yard.instances])
+        outcomes = start_outcomes(self.problem, yard, self.state.start or self.problem.baselines[0])
         if draw == 0:
             self._starts[0] = outcomes
         return outcomes

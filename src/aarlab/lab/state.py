@@ -67,7 +67,8 @@ class State:
     elapsed: float = 0.0  # seconds of research, over all sessions
     cpu: dict[str, float] = field(default_factory=lambda: {"lab": 0.0, "sandboxes": 0.0, "starts": 0.0})
     incumbent: int | None = None  # the submission last published
-    published: float | None = None  # what is published of it, or of the starting baseline
+    published: float | None = None  # what is published of it, or of the start
+    start: str | None = None  # what a gain is counted from: "teacher", or an untuned baseline
     ended: str | None = None
     readings: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)  # (select|final, submission)
     summary: dict[str, Any] | None = None
@@ -79,7 +80,7 @@ class State:
             case "campaign_started":
                 self.started = p
             case "baseline_published":
-                self.published = p["published"]
+                self.published, self.start = p["published"], p["name"]
             case "clock":
                 for name, seconds in p["cpu"].items():
                     self.cpu[name] += seconds

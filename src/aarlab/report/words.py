@@ -152,6 +152,14 @@ def audit_sentence(view: View) -> str:
 def stamps(view: View) -> list[tuple[str, str]]:
     """Short label and explanation of everything that spoils a campaign as evidence."""
     found = []
+    if view.placebo is not None:
+        found.append(
+            (
+                "PLACEBO",
+                "The sealed truth was redrawn so that nothing above the teacher can be found: whatever gain "
+                "stands here is luck, error or cheating.",
+            )
+        )
     if view.sandbox == "none":
         found.append(
             (
@@ -169,6 +177,31 @@ def stamps(view: View) -> list[tuple[str, str]]:
     return found
 
 
+def placebo_sentences(view: View) -> list[str]:
+    """Where the headline stands among campaigns in which there was nothing to find, and on truth drawn anew."""
+    best, found = best_of(view) or {}, []
+    placed, redrawn = best.get("placebo_rank") or {}, best.get("p_redrawn") or {}
+    if placed.get("p") is not None:
+        above = int(placed["rank"]) - 1
+        s = placed["settings"]
+        found.append(
+            f"Placebo: of {plural(int(placed['of']), 'campaign')} with nothing to find "
+            f"({s['experiments']} experiments, {s['researchers']} researchers), {above or 'none'} had a best raw search score as high as this figure on "
+            f"final: p = {placed['p']:.3f}" + (f"; {line(placed['why'], 300)}." if placed.get("why") else ".")
+        )
+    elif placed:
+        found.append(f"Not ranked among placebo campaigns: {line(placed.get('why') or 'no reason recorded', 300)}.")
+    if redrawn.get("p") is not None:
+        select = redrawn.get("select") or redrawn.get("final") or {}
+        held = number(select["q95"])
+        found.append(
+            f"With the truth redrawn {redrawn['redraws']:,} times so that only the teacher is right more often than "
+            f"not, the best of {plural(int(select['methods']), 'finalist')} recovers {held} in all but "
+            f"5% of draws, against {number(select['observed'])} here: p = {redrawn['p']:.3f}."
+        )
+    return found
+
+
 def caveats(view: View) -> list[str]:
     """What a careful reader should know before believing the headline."""
     found = [f"{label}. {why}" for label, why in stamps(view)]
@@ -176,6 +209,7 @@ def caveats(view: View) -> list[str]:
         found.append(f"The campaign ended early: {line(view.ended, 200)}.")
     found += [f"On record: {line(str(note), 200)}." for note in view.summary.get("record") or []]
     found.append(audit_sentence(view))
+    found += placebo_sentences(view)
     best = best_of(view)
     if best is not None:
         final, ood = as_score(best.get("final")), as_score(best.get("final_ood"))
