@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aarlab.audit import record
 from aarlab.campaign import finals, nulls, team, workers
 from aarlab.campaign import view as views
 from aarlab.campaign.config import BadCampaign, Config, lock
@@ -237,7 +238,8 @@ def summarise(folder: Path, config: Config, state: State, results: dict[str, Any
         "kind": config.kind, "researchers": config.researchers, "sandbox": config.sandbox,
         "secret": state.started["secret"], "placebo": config.placebo, "experiments": len(state.practices),
         "submissions": len(state.submissions), "findings": len(state.findings), "wall_seconds": 0.0,
-        "lab_share": round(lab_cpu / whole, 4) if whole else None, **results, "report": str(folder / "report.html"),
+        "lab_share": round(lab_cpu / whole, 4) if whole else None, **results,
+        "record": record.notes(folder, state), "report": str(folder / "report.html"),
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ the round's practice runs, and all are answered. So the same seed and secret giv
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ class Lab:
         self.busy = 0
         self.active: set[str] = set()
         self.doing: dict[str, str] = {}
+        self.requests: Counter[str] = Counter()  # served, by researcher
         self._lock = threading.RLock()
         self._turn = threading.Condition(self._lock)
         self._slot = threading.BoundedSemaphore(slots)
@@ -178,6 +180,7 @@ class Lab:
 
     def answer(self, researcher: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Serve one request of a researcher. Raises Refusal, BadMethod or BadFinding, whose messages go back."""
+        self.requests[researcher] += 1
         match request.get("verb"):
             case "hello":
                 return self.hello(researcher)
@@ -252,9 +255,8 @@ class Lab:
         snapshots.validate(files)
         snapshot = snapshots.identify(files)
         with self._turn:
-            for s in self.state.submissions.values():
-                if (s.researcher, s.snapshot) == (researcher, snapshot):
-                    return {"submission": s.id, "snapshot": snapshot}
+            if (known := self.state.ticket(researcher, snapshot)) is not None:
+                return {"submission": known, "snapshot": snapshot}
             self._check_open()
             name, family = snapshots.describe(files)
             if account.left(self.state, researcher, self.quota) <= 0:
@@ -297,8 +299,8 @@ class Lab:
             mine = [f for f in known if f["researcher"] == researcher]
             if any(all(f[k] == v for k, v in post.items()) for f in mine):
                 return {"shared": True, "again": True}  # said before: a repeated request doubles nothing
-            if len(mine) >= forum.MAX_FINDINGS:
-                raise Refusal(f"at most {forum.MAX_FINDINGS} findings a researcher")
+            more = len(request["title"]) + len(request["text"]) + sum(map(len, (files or {}).values()))
+            forum.check_room(mine, lambda s: snapshots.size(self.folder / "snapshots", s), more)
             if files is not None:
                 snapshots.store(self.folder / "snapshots", files)
             if self.budget.rounds and not self.over.is_set():

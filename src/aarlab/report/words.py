@@ -220,6 +220,7 @@ def caveats(view: View) -> list[str]:
     found = [f"{label}. {why}" for label, why in stamps(view)]
     if view.ended:
         found.append(f"The campaign ended early: {line(view.ended, 200)}.")
+    found += [f"On record: {line(str(note), 200)}." for note in view.summary.get("record") or []]
     found.append(audit_sentence(view))
     found += placebo_sentences(view)
     best = best_of(view)
