@@ -124,6 +124,16 @@ def without_careful_watch(monkeypatch: Patch) -> None:
     monkeypatch.setattr(process.watch, "over_size", naive)
 
 
+def without_suspicious_watch(monkeypatch: Patch) -> None:
+    """One that counts what it can see, and nothing for what it cannot."""
+
+    def trusting(folders: Sequence[Path], most_bytes: int, most_files: int, already: int = 0) -> bool:
+        files = [os.path.join(place, name) for f in folders for place, _, names in os.walk(f) for name in names]
+        return sum(os.lstat(path).st_size for path in files) > most_bytes
+
+    monkeypatch.setattr(process.watch, "over_size", trusting)
+
+
 def without_harmless_log(monkeypatch: Patch) -> None:
     monkeypatch.setattr(team, "harmless", bytes)
 
@@ -166,7 +176,8 @@ def without_numbers_only(monkeypatch: Patch) -> None:
 TAKE_DOWN: dict[str, Callable[[Patch], None]] = {
     "open-files": without_open_files, "file-names": without_file_names, "nothing-unpacked": without_never_unpacking,
     "request-size": without_request_size, "doors-apart": without_doors_apart,
-    "careful-watch": without_careful_watch, "harmless-log": without_harmless_log,
+    "careful-watch": without_careful_watch, "suspicious-watch": without_suspicious_watch,
+    "harmless-log": without_harmless_log,
     "answers-checked": without_checked_answers, "answers-counted": without_counted_answers,
     "numbers-only": without_numbers_only,
 }  # fmt: skip

@@ -177,8 +177,9 @@ def _scene(attack: Attack, stage: Stage) -> Iterator[Scene]:
         udp = attack.options["do"] == "send_udp"
         scene.targets = {
             **{k: v for k, v in attack.options.items() if k in ("do", "size")},
-            "method": METHOD.replace("{run}", attack.options.get("run", "").rstrip()), "mark": mark, "walled": stage.sandbox != "none", "pid": victim.pid, "address": int(line),
-            "length": len(known["memory"]), "port": ports["udp" if udp else "tcp"], "terminal": os.ttyname(terminal),
+            "method": METHOD.replace("{run}", attack.options.get("run", "").rstrip()), "mark": mark,
+            "length": len(known["memory"]), "walled": stage.sandbox != "none", "pid": victim.pid, "address": int(line),
+            "port": ports["udp" if udp else "tcp"], "terminal": os.ttyname(terminal),
             "socket": f"@{mark}" if "abstract" in aim else str(outside / "daemon.sock"),
             "kernel_files": KERNEL_FILES, "groups": _groups(), "draws": str(stage.draws),
             "practice": stage.seed * 1000, "packed": _packed(), "outside": str(outside),
@@ -403,8 +404,10 @@ def _changed(scene: Scene, played: Played, events: list[Event]) -> Iterator[str]
     for path, before in scene.watched.items():
         if _state(path) != before:
             yield f"it changed {path.name}"
-    homes = [played.folder, scene.outside]
-    named = [path for home in homes for path in home.rglob(f"{scene.mark}*") if "r1" not in path.parts]
+    homes = [p for p in (*played.folder.iterdir(), scene.outside) if p.name != "sandboxes" and p.is_dir()]
+    homes.append(played.folder / "sandboxes" / "r9")
+    named = [path for home in homes for path in home.rglob(f"{scene.mark}*")]
+    named += list(played.folder.glob(f"{scene.mark}*"))
     named += list(played.folder.parent.glob(f"{scene.mark}*"))
     if named:
         yield f"it made a file in {named[0].parent.name}"
