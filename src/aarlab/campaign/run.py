@@ -28,6 +28,7 @@ from aarlab.lab.vault import Vault
 from aarlab.problems import base
 from aarlab.report.html import write_html
 from aarlab.report.view import View
+from aarlab.sandbox.box import Limits
 from aarlab.sandbox.probe import probe
 
 TICK = 5.0
@@ -171,7 +172,9 @@ def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str,
     return yards
 
 
-def research(lab: Lab, config: Config, signals: "Signals", watch: Watch) -> None:
+def research(
+    lab: Lab, config: Config, signals: "Signals", watch: Watch, limits: Limits = team.LIMITS
+) -> None:
     """The researchers' time: start them, serve them, stop when the budget is used up or nobody is left.
 
     Raises Stopped, or what went wrong in a thread of the lab's own.
@@ -180,7 +183,7 @@ def research(lab: Lab, config: Config, signals: "Signals", watch: Watch) -> None
     lab.begin(names)
     server = threading.Thread(target=_serve, args=(lab,), daemon=True)
     why = "everyone stopped"
-    with signals.held(), Server(lab, names) as door, team.Team(lab, config, door) as researchers:
+    with signals.held(), Server(lab, names) as door, team.Team(lab, config, door, limits) as researchers:
         server.start()
         ticked = lab.elapsed
         try:
