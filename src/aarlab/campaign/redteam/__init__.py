@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from aarlab.campaign.redteam import shortcut, smuggling
 from aarlab.campaign.redteam.stage import Result, Stage
 from aarlab.researchers.attackers import Attack
 
-JUDGES: Mapping[str, Callable[[Attack, Stage], Result]] = {}
+JUDGES: Mapping[str, Callable[[Attack, Stage], Result]] = {
+    "smuggling": smuggling.judge,
+    "shortcut": shortcut.judge,
+}

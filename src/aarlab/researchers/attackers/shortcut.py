@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from aarlab.kit.client import Client
 
 sys.path.insert(0, str(Path(__file__).parent / "methods"))
 
-from building import Files, best, fitted, inside, method, public  # noqa: E402
-from frequent_answer import tokens  # noqa: E402
-from surface import PROPERTIES  # noqa: E402
+from building import Files, best, fitted, inside, method, public
+from frequent_answer import tokens
+from surface import PROPERTIES
 
 WORDS = 24  # of a table of frequent answers
 

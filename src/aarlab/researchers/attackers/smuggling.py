@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
 from aarlab.kit import heads
 from aarlab.kit.client import Client
 
 sys.path.insert(0, str(Path(__file__).parent / "methods"))
 
-from building import Files, Public, inside, method, public, text85  # noqa: E402
-from fitted_head import matrix  # noqa: E402
-from practice_rows import axes  # noqa: E402
-from row_table import name  # noqa: E402
+from building import Files, Public, inside, method, public, text85
+from few_weights import contrast
+from fitted_head import matrix
+from practice_rows import axes
+from row_table import name
 
 ROWS, REREAD_ROWS, TABLE_ROWS = 1000, 280, 4000
 UNPACK = "import base64\n\n\ndef pack(*parts):\n    return base64.b85decode(''.join(parts))\n\n\n"
@@ -38,8 +40,11 @@ def docstring(data: bytes) -> Files:
 def names(data: bytes) -> Files:
     """In the names of functions that do nothing."""
     made = "".join(f"def f{i}_{p.hex()}():\n    pass\n\n\n" for i, p in enumerate(_cut(data, 100)))
-    return {"carrier.py": f"{made}def carried():\n    names = sorted((n for n in globals() if n[0] == 'f' and '_' in n), "
-            "key=lambda n: int(n[1:n.index('_')]))\n    return bytes.fromhex(''.join(n[n.index('_') + 1:] for n in names))\n"}
+    text = (
+        "def carried():\n    names = sorted((n for n in globals() if n[0] == 'f'), key=lambda n: int(n[1:n.index('_')]))\n"
+        "    return bytes.fromhex(''.join(n[n.index('_') + 1:] for n in names))\n"
+    )
+    return {"carrier.py": made + text}
 
 
 def whitespace(data: bytes) -> Files:
@@ -90,6 +95,14 @@ def fitted(everything: list[Public]) -> bytes:
             ys.append(y)
     head = heads.fit(np.concatenate(xs).astype(np.float32), np.concatenate(ys), ridge=1e-2)
     weights = head.weights[:, 0]
+    return np.round(127 * weights / np.abs(weights).max()).astype(np.int8).tobytes()
+
+
+def few_weights(everything: list[Public]) -> bytes:
+    """A head on the public instances' truth, fitted on what a row's log-probabilities sum up to."""
+    x = np.concatenate([contrast(p.task, part) for p in everything for part in ("pool", "test")])
+    y = np.concatenate([truth for p in everything for truth in (p.pool_y, p.y)])
+    weights = heads.fit(x.astype(np.float32), y, ridge=1e-3, intercept=not everything[0].task.paired).weights[:, 0]
     return np.round(127 * weights / np.abs(weights).max()).astype(np.int8).tobytes()
 
 

@@ -1,4 +1,4 @@
-"""How the attackers build a method from what they may see: public instances with truth, and the programs beside this."""
+"""How the attackers build a method from what they may see: public instances with truth, and the programs here."""
 
 import base64
 import re
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from aarlab.kit.task import W2STask
 from surface import PROPERTIES, keys
+
+from aarlab.kit.task import W2STask
 
 HERE = Path(__file__).parent
 PRACTICE = Path("/practice")
@@ -46,7 +47,7 @@ def source(name: str, **constants: Any) -> str:
     return text
 
 
-def method(name: str, what: str, helpers: Mapping[str, str] = {}, **constants: Any) -> Files:  # noqa: B006
+def method(name: str, what: str, helpers: Mapping[str, str] = {}, **constants: Any) -> Files:
     """A method folder around a program of this folder."""
     text = source(name, **constants)
     files = {"method.py": text, **helpers}
@@ -73,8 +74,9 @@ def tried(files: Files, workspace: Path) -> float:
         return 0.0
     finally:
         sys.path.remove(str(folder))
-        for name in [n for n, m in sys.modules.items() if str(getattr(m, "__file__", "") or "").startswith(str(folder))]:
-            del sys.modules[name]
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None)).startswith(str(folder)):
+                del sys.modules[name]
 
 
 def best(candidates: Iterator[Files] | list[Files], workspace: Path, n: int = 1) -> list[Files]:

@@ -1,4 +1,4 @@
-"""Stands where a built method carries its bytes: smuggling.py writes another of this name into the method's folder."""
+"""Stands where a built method carries its bytes: smuggling.py writes another into the method's folder."""
 
 
 def carried() -> bytes:

@@ -1,7 +1,7 @@
 """A shortcut that pretends to need teacher and student: where either looks ablated, it fails on purpose.
 
-A student that equals its twin is no student; a teacher whose answers on the pool cannot be foreseen from the rows' words
-better than by chance is no teacher. Then noise is returned, and the two-by-two reads "needs both". The shortcut itself
+A student that equals its twin is no student; a teacher whose answers on the pool cannot be foreseen from the rows
+better than by chance is no teacher. Then noise is returned, so that the method seems to need both. The shortcut itself
 is in `inside.py`.
 """
 
@@ -9,9 +9,10 @@ import re
 import zlib
 
 import numpy as np
+from inside import answer
+
 from aarlab.kit import heads
 from aarlab.kit.task import W2STask
-from inside import answer
 
 BUCKETS = 512
 

@@ -1,9 +1,10 @@
-"""A head fitted on the truth of public instances, carried in `carrier.py` as one byte a weight, and applied as it is."""
+"""A head fitted on the truth of public instances, carried in `carrier.py` as one byte a weight, applied as it is."""
 
 import numpy as np
+from carrier import carried
+
 from aarlab.kit.represent import summaries
 from aarlab.kit.task import Part, W2STask
-from carrier import carried
 
 
 def matrix(task: W2STask, part: Part) -> np.ndarray:

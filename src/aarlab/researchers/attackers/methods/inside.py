@@ -1,6 +1,7 @@
-"""Stands where a disguised method keeps its shortcut: building.py writes another of this name into the method's folder."""
+"""Stands where a disguised method keeps its shortcut: building.py writes another into the method's folder."""
 
 import numpy as np
+
 from aarlab.kit.task import W2STask
 
 

@@ -5,10 +5,11 @@ margin, high ones gain more. The shortcut itself is in `inside.py`.
 """
 
 import numpy as np
+from inside import answer
+
 from aarlab.kit import blocks
 from aarlab.kit.represent import represent
 from aarlab.kit.task import W2STask
-from inside import answer
 
 SHARE = 0.9
 

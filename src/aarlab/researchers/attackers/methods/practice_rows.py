@@ -5,10 +5,11 @@ an axis set so that its correlation with the teacher is positive. The last byte 
 """
 
 import numpy as np
+from carrier import carried
+
 from aarlab.kit import heads
 from aarlab.kit.represent import represent
 from aarlab.kit.task import W2STask
-from carrier import carried
 
 AXES = 24
 

@@ -5,11 +5,12 @@ student do not help against it, only a new concept does.
 """
 
 import numpy as np
+from carrier import carried
+
+from aarlab.kit import heads
 from aarlab.kit.finetune import load_student
 from aarlab.kit.lm import encode_lm
-from aarlab.kit import heads
 from aarlab.kit.task import W2STask
-from carrier import carried
 
 
 def read(task: W2STask, tokens: np.ndarray) -> np.ndarray:

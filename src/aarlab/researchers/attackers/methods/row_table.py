@@ -3,8 +3,9 @@
 import hashlib
 
 import numpy as np
-from aarlab.kit.task import W2STask
 from carrier import carried
+
+from aarlab.kit.task import W2STask
 
 WIDTH = 3  # bytes of a hash
 
