@@ -16,8 +16,9 @@ from aarlab.kit import zoo
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = [
     [], ["run"], ["resume"], ["status"], ["findings"], ["leaderboard"], ["report"], ["ledger"], ["ledger", "verify"],
+    ["ledger", "head"],
     ["problems"], ["problems", "check"], ["pretrain"], ["baselines"], ["practice"], ["bench"], ["bench", "experiment"],
-    ["bench", "campaign"], ["placebo"],
+    ["bench", "campaign"], ["bench", "ledger"], ["placebo"],
 ]  # fmt: skip
 
 

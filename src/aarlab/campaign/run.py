@@ -15,9 +15,10 @@ from typing import Any
 from aarlab.campaign import finals, nulls, team, workers
 from aarlab.campaign import view as views
 from aarlab.campaign.config import BadCampaign, Config, lock
+from aarlab.lab import seal
 from aarlab.lab import vault as vaults
 from aarlab.lab.execution import Halted
-from aarlab.lab.ledger import DamagedLedger, Ledger, verify
+from aarlab.lab.ledger import DamagedLedger, Ledger
 from aarlab.lab.scoring import Yardstick
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
@@ -56,6 +57,8 @@ def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
             advice = f"go on with `aarlab resume {folder}`, or name" if campaign else "name"
             raise BadCampaign(f"{folder}: not empty; {advice} another folder by --dir")
         problem = base.load(config.problem)
+        if seal.home().resolve().is_relative_to(folder.resolve()):
+            raise BadCampaign(f"{folder}: the lab's key is kept in it; name another folder by --dir, or by AARLAB_HOME")
         for part in ("snapshots", "findings", "sandboxes", "logs"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         vault = vaults.create(folder / "vault", secret)
@@ -66,6 +69,7 @@ def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
                 isolated=config.sandbox != "none", placebo=config.placebo, researchers=config.researchers,
                 lanes=team.lanes(config, problem),
             )  # fmt: skip
+            seal.publish(ledger)
         config.write(folder / "campaign.toml")  # last: a folder with this file is whole
     except OSError as error:
         raise BadCampaign(f"{folder}: {error.strerror or error}; name a writable folder by --dir") from error
@@ -78,13 +82,14 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
     """
     config = Config.read(folder)
     with lock(folder), _stoppable() as signals, ExitStack() as stack:
-        verify(folder / "lab.db")
+        seal.check_own(folder / "lab.db")
         ledger, state, vault = open_records(folder)
         stack.callback(ledger.close)
         if state.summary is not None:
             if not (folder / "report.html").exists():
                 write_report(folder)
             return state.summary
+        stack.callback(seal.publish, ledger)  # however this ends: finished, stopped, or by a fault
         began = time.monotonic()
         probed = probe(config.sandbox)
         for part in ("snapshots", "findings", "sandboxes", "logs"):
@@ -205,6 +210,7 @@ def research(lab: Lab, config: Config, signals: "Signals", watch: Watch) -> None
     if limit is not None and len(lab.state.practices) >= limit:
         why = "experiments"
     lab.log("research_ended", why=why, elapsed=round(lab.elapsed, 3))
+    seal.publish(lab.ledger)
 
 
 def _serve(lab: Lab) -> None:

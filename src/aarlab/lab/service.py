@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aarlab.kit.stats import Outcomes, join
-from aarlab.lab import forum, snapshots
+from aarlab.lab import forum, seal, snapshots
 from aarlab.lab.execution import PRACTICE_SECONDS, Halted, execute
 from aarlab.lab.ledger import Ledger
 from aarlab.lab.release import Release, ladder, rounded
@@ -122,7 +122,8 @@ class Lab:
         return self.elapsed * int(self.state.started["researchers"]) / 3600
 
     def tick(self) -> None:
-        """Write the clock and the CPU seconds spent since the last tick; a killed campaign loses no more than that."""
+        """Write the clock and the CPU seconds spent since the last tick, and publish the ledger's head; a killed
+        campaign loses no more than that."""
         with self._lock:
             now = time.process_time()
             self._cpu["lab"] += now - self._cpu_mark
@@ -130,6 +131,7 @@ class Lab:
             spent = {k: round(v, 3) for k, v in self._cpu.items()}
             self._cpu = dict.fromkeys(self._cpu, 0.0)
             self.log("clock", elapsed=round(self.elapsed, 3), cpu=spent)
+        seal.publish(self.ledger)
 
     def spent(self, sandbox_cpu: float, starts: int = 1) -> None:
         """Account for what ended in sandboxes; starting them is the lab's own cost."""
