@@ -20,6 +20,7 @@ from scipy.stats import beta
 
 from aarlab.campaign import finals, nulls, run, team, workers
 from aarlab.campaign.config import BadCampaign, Config, lock
+from aarlab.lab import seal
 from aarlab.lab import vault as vaults
 from aarlab.lab.scoring import TEACHER, start_outcomes, yardstick
 from aarlab.lab.service import Lab
@@ -110,8 +111,10 @@ def play(series: Series, number: int) -> dict[str, Any]:
         run.start(config, folder, shared.secret)
     with ExitStack() as stack:
         stack.enter_context(lock(folder))
+        seal.check_own(folder / "lab.db")
         ledger, state, vault = run.open_records(folder)
         stack.callback(ledger.close)
+        stack.callback(seal.publish, ledger)
         vault = replace(vault, shared=shared.shared)
         problem = base.load(config.problem, vault.draws)
         lab = Lab(
