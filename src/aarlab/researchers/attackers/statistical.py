@@ -50,6 +50,7 @@ def predict(recipe: Any, h: Any, rank: Any, start: Any) -> Any:
 
 
 METHOD = '''import hashlib
+from typing import Any
 
 import numpy as np
 
