@@ -42,6 +42,7 @@ class Config(BaseModel):
     experiments: int | None = Field(default=None, ge=1)
     submissions: int = Field(default=4, ge=1, le=99)
     seed: int = Field(default=0, ge=0, lt=2**20)
+    placebo: int | None = Field(default=None, ge=0, lt=2**63)  # sealed truth redrawn with this seed: nothing to find
     sandbox: walls.Kind = "bwrap"
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 

@@ -13,7 +13,10 @@ from aarlab.lab.release import POLICIES
 from aarlab.lab.state import Practice, State
 from aarlab.report import view
 
-GATE = "beating the starting baseline on select in a one-sided paired test, Holm-corrected at .05"
+GATE = (
+    "beating the start, the better on search of the teacher and the first untuned baseline, on select in a one-sided "
+    "paired test, Holm-corrected at .05"
+)
 
 
 def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.View:
@@ -64,6 +67,7 @@ def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.Vi
         release=POLICIES[config.release].says,
         gate=GATE,
         secret=state.started["secret"],
+        placebo=state.started.get("placebo"),
         ended="" if state.ended in (None, "time", "experiments") else str(state.ended),
     )  # fmt: skip
 
@@ -76,6 +80,8 @@ def command(config: Config, folder: Path) -> list[str]:
     if config.experiments is not None:
         words += ["--experiments", str(config.experiments)]
     words += ["--directions", config.directions, "--seed", str(config.seed)]
+    if config.placebo is not None:
+        words += ["--placebo", str(config.placebo)]
     if config.sampler != "tpe":
         words += ["--sampler", config.sampler]
     if config.release != "ladder":
@@ -100,7 +106,7 @@ def _claim(score: Score | Practice | None) -> view.Claim | None:
 
 def _finalist(f: Mapping[str, Any], summary: Mapping[str, Any]) -> view.Finalist:
     best = summary.get("best") or {}
-    audits = best.get("audits", {}) if best.get("submission") == f["submission"] else {}
+    audits = f.get("audits") or (best.get("audits", {}) if best.get("submission") == f["submission"] else {})
     return view.Finalist(
         rank=f["rank"], submission=str(f["submission"]), method=f["method"], researcher=f["researcher"],
         search=view.as_score(f["search"]), select=view.as_score(f["select"], "it failed to run"),

@@ -8,6 +8,7 @@ the round's practice runs, and all are answered. So the same seed and secret giv
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from aarlab.kit.stats import Outcomes, Score, join
-from aarlab.lab import account, forum, snapshots
+from aarlab.lab import account, forum, seal, snapshots
 from aarlab.lab.execution import PRACTICE_SECONDS, Halted, execute
 from aarlab.lab.ledger import Ledger
 from aarlab.lab.release import POLICIES, SILENT, Known, Release, answer, rounded
-from aarlab.lab.scoring import Scored, Yardstick, run_sealed, yardstick
+from aarlab.lab.scoring import Scored, Yardstick, run_sealed, start, start_outcomes, yardstick
 from aarlab.lab.state import Finding, State, Submission
 from aarlab.lab.vault import Vault
 from aarlab.problems.base import Problem, References
@@ -87,6 +88,7 @@ class Lab:
         self.busy = 0
         self.active: set[str] = set()
         self.doing: dict[str, str] = {}
+        self.requests: Counter[str] = Counter()  # served, by researcher
         self._lock = threading.RLock()
         self._turn = threading.Condition(self._lock)
         self._slot = threading.BoundedSemaphore(slots)
@@ -129,7 +131,8 @@ class Lab:
         return self.elapsed * int(self.state.started["researchers"]) / 3600
 
     def tick(self) -> None:
-        """Write the clock and the CPU seconds spent since the last tick; a killed campaign loses no more than that."""
+        """Write the clock and the CPU seconds spent since the last tick, and publish the ledger's head; a killed
+        campaign loses no more than that."""
         with self._lock:
             now = time.process_time()
             self._cpu["lab"] += now - self._cpu_mark
@@ -137,6 +140,7 @@ class Lab:
             spent = {k: round(v, 3) for k, v in self._cpu.items()}
             self._cpu = dict.fromkeys(self._cpu, 0.0)
             self.log("clock", elapsed=round(self.elapsed, 3), cpu=spent)
+        seal.publish(self.ledger)
 
     def spent(self, sandbox_cpu: float, starts: int = 1) -> None:
         """Account for what ended in sandboxes; starting them is the lab's own cost."""
@@ -176,6 +180,7 @@ class Lab:
 
     def answer(self, researcher: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Serve one request of a researcher. Raises Refusal, BadMethod or BadFinding, whose messages go back."""
+        self.requests[researcher] += 1
         match request.get("verb"):
             case "hello":
                 return self.hello(researcher)
@@ -250,9 +255,8 @@ class Lab:
         snapshots.validate(files)
         snapshot = snapshots.identify(files)
         with self._turn:
-            for s in self.state.submissions.values():
-                if (s.researcher, s.snapshot) == (researcher, snapshot):
-                    return {"submission": s.id, "snapshot": snapshot}
+            if (known := self.state.ticket(researcher, snapshot)) is not None:
+                return {"submission": known, "snapshot": snapshot}
             self._check_open()
             name, family = snapshots.describe(files)
             if account.left(self.state, researcher, self.quota) <= 0:
@@ -295,8 +299,8 @@ class Lab:
             mine = [f for f in known if f["researcher"] == researcher]
             if any(all(f[k] == v for k, v in post.items()) for f in mine):
                 return {"shared": True, "again": True}  # said before: a repeated request doubles nothing
-            if len(mine) >= forum.MAX_FINDINGS:
-                raise Refusal(f"at most {forum.MAX_FINDINGS} findings a researcher")
+            more = len(request["title"]) + len(request["text"]) + sum(map(len, (files or {}).values()))
+            forum.check_room(mine, lambda s: snapshots.size(self.folder / "snapshots", s), more)
             if files is not None:
                 snapshots.store(self.folder / "snapshots", files)
             if self.budget.rounds and not self.over.is_set():
@@ -493,21 +497,20 @@ class Lab:
         return self._yards[draw]
 
     def publish_baseline(self) -> None:
-        """The starting mark: the first untuned baseline's `search` score, public from the start."""
-        if self.state.published is None:
+        """The starting mark, public from the start: `search` of the teacher or the first untuned baseline."""
+        if self.state.start is None:
             yard = self.search_yard()
-            score = yard.score(self.problem, self._start_outcomes(yard))
-            name = self.problem.baselines[0]
+            name, self._starts[0] = start(self.problem, yard)
+            score = yard.score(self.problem, self._starts[0])
             value = rounded(score.mean) if score.mean is not None else None
             self.log("baseline_published", name=name, published=value, search=score.asdict())
 
     def _start_outcomes(self, yard: Yardstick) -> Outcomes:
-        """The starting baseline on a yardstick; kept for the set that does not change."""
+        """What the campaign starts from, on a yardstick; kept for the set that does not change."""
         draw = next((d for d, y in self._yards.items() if y is yard), -1)
         if draw in self._starts:
             return self._starts[draw]
-        name = self.problem.baselines[0]
-        outcomes = join([self.problem.references(i, [name]).baselines[name] for i in yard.instances])
+        outcomes = start_outcomes(self.problem, yard, self.state.start or self.problem.baselines[0])
         if draw == 0:
             self._starts[0] = outcomes
         return outcomes
@@ -544,7 +547,7 @@ class Lab:
         state, start = self.state, self._start_outcomes(yard)
         holder = state.submissions.get(state.incumbent or 0)
         best = self.sealed(holder, yard).outcomes if holder else start
-        standing = state.published if best is not None else state.start  # a holder that fails to run is passed over
+        standing = state.published if best is not None else state.start_published  # a failing holder is passed over
         known = Known(standing, yard.unit, state.answered, state.crossings)
         said = answer(self.release, self.vault.secret, known, outcomes, score, start if best is None else best)
         if said.improved and best is None and (said.published or 0.0) <= (state.published or 0.0):
