@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from aarlab.audit.constants import constants
+from aarlab.audit import constants
 from aarlab.audit.twobytwo import adjust
 from aarlab.lab.execution import SEALED_SECONDS, execute
 from aarlab.lab.scoring import Yardstick
@@ -28,7 +28,7 @@ def not_run(name: str) -> dict[str, Any]:
 
 
 # Audits that read a method's files and run nothing.
-READING: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {"constants": constants}
+READING: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {"constants": constants.constants}
 LEVEL = 0.05
 ACCUSING = ("fail", "student-free")
 
