@@ -36,30 +36,21 @@ class Reading:
 
 
 def candidates(lab: Lab) -> list[Submission]:
-    """The best raw `search` scores, one a program: the same code under another card is not read twice."""
+    """The best raw `search` scores, one a program: the same code under another card, or with other comments, layout
+    or names, is not read twice, so nobody can fill the finals with copies."""
     scored = [s for s in lab.state.submissions.values() if s.search is not None and s.search.mean is not None]
     best: dict[str, Submission] = {}
     for s in sorted(scored, key=lambda s: (-float(s.search.mean if s.search and s.search.mean else 0.0), s.id)):
-        best.setdefault(snapshots.load(lab.folder / "snapshots", s.snapshot)["method.py"], s)
+        best.setdefault(snapshots.program(snapshots.load(lab.folder / "snapshots", s.snapshot)), s)
     return list(best.values())[:FINALISTS]
 
 
 def read(lab: Lab, yard: Yardstick, set_name: str, submission: Submission) -> Reading | None:
-    """Read a submission on `select` or `final`, and record the reading; None if it failed to run there."""
-    known = lab.state.readings.get((set_name, submission.id))
-    if known is not None and known["code"] != "ok":
-        return None  # it is read once, also when the campaign was killed after that
-    scored = lab.sealed(submission, yard)
-    if scored.outcomes is None:
-        if (set_name, submission.id) not in lab.state.readings:
-            lab.log("reading", set=set_name, submission=submission.id, code=scored.code, score=None)
+    """Read a submission on `select` or `final`, once; None if it failed to run there."""
+    outcomes = lab.read(set_name, submission, yard).outcomes
+    if outcomes is None:
         return None
-    reading = Reading(
-        yard.score(lab.problem, scored.outcomes), yard.score_part(lab.problem, scored.outcomes, True), scored.outcomes
-    )
-    if (set_name, submission.id) not in lab.state.readings:
-        lab.log("reading", set=set_name, submission=submission.id, code="ok", score=reading.score.asdict())
-    return reading
+    return Reading(yard.score(lab.problem, outcomes), yard.score_part(lab.problem, outcomes, True), outcomes)
 
 
 def p_value(method: Outcomes, start: Outcomes) -> float:
