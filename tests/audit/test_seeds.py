@@ -45,7 +45,7 @@ def test_a_gain_on_one_instance_of_ten_fails() -> None:
     caught = [seeds(*drawn(s, np.array([0.0] * 9 + [0.25])))["verdict"] for s in range(30)]
     assert caught.count("pass") <= 1
     sharp = [seeds(*drawn(s, np.array([-0.02] * 9 + [0.4])))["verdict"] for s in range(10)]
-    assert sharp.count("fail") >= 9
+    assert "pass" not in sharp and sharp.count("fail") >= 4
 
 
 def test_noise_is_not_accused_and_seldom_passes() -> None:
