@@ -16,7 +16,10 @@ def outcomes(rng: np.random.Generator, levels: np.ndarray) -> Outcomes:
     return join(
         [
             Outcomes(
-                (rng.random(ROWS) < level).astype(float), np.zeros(ROWS, np.int64), np.arange(ROWS), np.zeros(ROWS, bool)
+                (rng.random(ROWS) < level).astype(float),
+                np.zeros(ROWS, np.int64),
+                np.arange(ROWS),
+                np.zeros(ROWS, bool),
             )
             for level in levels
         ]

@@ -27,8 +27,8 @@ def transfer(
 
     M counts the testbeds on which it could run; a method "holds" where its gain over that testbed's starting baseline
     is above zero by its 95% interval. testbeds: one entry each with testbed, status ("ran", "not applicable": it fails
-    where rows are paired or not, or the student has log-probabilities or not, unlike at home; "failed", "not run"), recovered,
-    gain, holds, why. value: the smallest gain. Raises UnknownProblem for a testbed that is not there.
+    where, unlike at home, rows are paired or not, or the student has log-probabilities or not; "failed", "not run"),
+    recovered, gain, holds, why. value: the smallest gain. Raises UnknownProblem for a testbed that is not there.
     """
     began = time.monotonic()
     entries = []
