@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -75,9 +76,10 @@ class Sandboxed(Method):
     folder: Path
     kind: Kind = "bwrap"
     spent: Callable[[float], None] = lambda _: None  # is told the CPU-seconds of every run
+    halt: threading.Event | None = None  # set: Halted is raised
 
     def __call__(self, problem: Problem, instances: Sequence[Instance]) -> tuple[str, str, Sequence[Array]]:
-        done = execute(problem, self.folder, instances, self.kind, SEALED_SECONDS * len(instances))
+        done = execute(problem, self.folder, instances, self.kind, SEALED_SECONDS * len(instances), self.halt)
         self.spent(done.cpu_seconds)
         return done.code, done.message, done.outputs
 
