@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from aarlab.campaign.redteam import record
+from aarlab.campaign.redteam import record, sabotage
 from aarlab.campaign.redteam.stage import Result, Stage
 from aarlab.researchers.attackers import Attack
 
-JUDGES: Mapping[str, Callable[[Attack, Stage], Result]] = {"record": record.judge}
+JUDGES: Mapping[str, Callable[[Attack, Stage], Result]] = {"sabotage": sabotage.judge, "record": record.judge}
