@@ -1,11 +1,17 @@
 """Shared by every test: the toy testbed can be found, real sandboxes are probed once, methods are made in a line."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A lab of the tests' own: its key and the heads that it publishes never touch the home of whoever runs them.
+os.environ["AARLAB_HOME"] = tempfile.mkdtemp(prefix="aarlab-test-lab-")
+atexit.register(shutil.rmtree, os.environ["AARLAB_HOME"], ignore_errors=True)
 
 import pytest
 

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from campaigns import SECRET, Campaign, records
 
-from aarlab.lab.ledger import Ledger, verify
+from aarlab.lab import seal
+from aarlab.lab.ledger import Ledger, record_hash, verify
 from aarlab.lab.state import replay
+from aarlab.report import words
 
 Run = Callable[..., tuple[int, str, str]]
 TIMES = ("wall_seconds", "lab_share", "seconds", "report")
@@ -29,37 +31,8 @@ PROMISED = {
     "report": str,
 }  # fmt: skip
 # Beyond the promised fields: the stamp of the secret, phases' times, who was read on select, why there is no best.
-MORE = {"secret", "seconds", "finalists", "why"}
-MORE_OF_BEST = {"submission", "snapshot"}
-
-
-@pytest.fixture(scope="module")
-def twice(
-    start_campaign: Callable[..., Campaign], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[Path], list[tuple[int, str, str]]]:
-    """Two processes at once, the same command and secret."""
-    home = tmp_path_factory.mktemp("twice")
-    options = ["run", "w2s/toy", "--researchers", "3", "--experiments", "12", "--seed", "1", "--json", "--secret"]
-    folders = [home / "a", home / "b"]
-    begun = [start_campaign(f, *options, SECRET, "--dir", str(f)) for f in folders]
-    return folders, [c.end() for c in begun]
-
-
-@pytest.fixture(scope="module")
-def folder(twice: tuple[list[Path], Any]) -> Path:
-    return twice[0][0]
-
-
-@pytest.fixture(scope="module")
-def summary(twice: tuple[Any, list[tuple[int, str, str]]]) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(twice[1][0][1])
-    return value
-
-
-@pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
-    """The finished campaign, to be damaged."""
-    return Path(shutil.copytree(folder, tmp_path / "copy"))
+MORE = {"secret", "placebo", "seconds", "finalists", "why"}
+MORE_OF_BEST = {"accused_by", "submission", "snapshot", "placebo_rank", "p_redrawn"}
 
 
 def test_the_same_seed_and_secret_give_the_same_object_but_for_times(
@@ -115,8 +88,10 @@ def test_the_object_has_the_promised_fields_and_nothing_else_is_on_standard_outp
     assert summary["floor"]["mean"] < summary["ceiling"]["mean"] <= 1 and summary["experiments"] == 12
     assert 0 < summary["lab_share"] < 1 and summary["wall_seconds"] > 0 and summary["sandbox"] == "bwrap"
     for name, audit in summary["best"]["audits"].items():
-        assert set(audit) == {"verdict", "value", "why"} and name
-        assert audit["verdict"] in ("pass", "fail", "undecided", "not_run") and audit["why"]
+        assert {"verdict", "value", "why"} <= set(audit) and name
+        assert audit["verdict"] in words.VERDICTS and audit["why"]
+    assert summary["best"]["audits"]["two-by-two"]["verdict"] == "weak-to-strong"
+    assert summary["best"]["audits"]["carry-over"]["verdict"] == "pass" and not summary["best"]["accused_by"]
     assert summary["best"]["audits"]["re-execution"]["verdict"] == "pass"
 
 
@@ -214,7 +189,10 @@ def test_every_reading_command_reads(folder: Path, summary: dict[str, Any], comm
     assert len(told["leaderboard"]["leaderboard"]) == summary["submissions"]
     status, out, _ = command("ledger", "verify", folder, "--json")
     rows = records(folder)
-    assert status == 0 and json.loads(out) == {"ok": True, "records": len(rows), "head": rows[-1][4]}
+    assert status == 0 and json.loads(out) == {
+        "ok": True, "records": len(rows), "head": rows[-1][4], "head_signed": True, "signed_records": len(rows),
+        "why": None,
+    }  # fmt: skip
 
 
 # -- what is damaged or in the way is said in one line, with status 2
@@ -292,6 +270,50 @@ def test_a_changed_record_is_named_by_verify(copy: Path, command: Run) -> None:
     first = next(r[0] for r in records(copy) if r[1] == "judged")
     status, out, err = command("ledger", "verify", copy)
     assert status == 2 and out == "" and f"record {first} (judged)" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_a_removed_tail_is_refused_by_resume_and_named(copy: Path, command: Run, cut: int) -> None:
+    rows = records(copy)
+    with closing(sqlite3.connect(copy / "lab.db")) as c:
+        c.execute("DELETE FROM events WHERE seq > ?", (len(rows) - cut,))
+        c.commit()
+    missing = f"record {len(rows)} is missing" if cut == 1 else f"records {len(rows) - cut + 1} to {len(rows)} are missing"
+    for argv in (["resume", copy], ["ledger", "verify", copy]):
+        status, out, err = command(*argv)
+        assert (status, out) == (2, "") and missing in err and err.count("\n") == 1
+
+
+def test_a_ledger_that_was_written_anew_is_refused_by_resume(copy: Path, command: Run) -> None:
+    """Every hash fits, from the record that was changed to the end: the chain alone says nothing."""
+    first = next(r[0] for r in records(copy) if r[1] == "judged")
+    _rewrite(copy, first)
+    assert verify(copy / "lab.db")[0] == len(records(copy))
+    status, out, err = command("resume", copy)
+    assert (status, out) == (2, "") and "is not the one that was signed" in err and err.count("\n") == 1
+    _rewrite(copy, 1)
+    status, out, err = command("resume", copy)
+    assert (status, out) == (2, "") and "record 1 is not one that this lab has published" in err
+
+
+def _rewrite(folder: Path, first: int) -> None:
+    with closing(sqlite3.connect(folder / "lab.db")) as c:
+        rows = c.execute("SELECT seq, time, kind, actor, payload, prev FROM events ORDER BY seq").fetchall()
+        prev = rows[first - 1][5]
+        for seq, at, kind, actor, payload, _ in rows[first - 1 :]:
+            digest = record_hash(prev, seq, at + 0.001, kind, actor, payload)
+            c.execute("UPDATE events SET time = ?, prev = ?, hash = ? WHERE seq = ?", (at + 0.001, prev, digest, seq))
+            prev = digest
+        c.commit()
+
+
+def test_heads_are_published_at_the_start_at_the_end_of_research_and_at_the_end(folder: Path) -> None:
+    rows = records(folder)
+    heads = [json.loads(line) for line in (seal.home() / "heads.jsonl").read_text().splitlines()]
+    counts = [h["count"] for h in heads if h["campaign"] == rows[0][4]]
+    ended = next(r[0] for r in rows if r[1] == "research_ended")
+    assert counts == sorted(set(counts)) and {1, ended, len(rows)} <= set(counts)
+    assert not seal.home().is_relative_to(folder)
 
 
 def test_a_folder_that_is_in_use_is_not_started_in(folder: Path, tmp_path: Path, command: Run) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from campaigns import SECRET, Campaign, Record, count, records
 
-from aarlab.lab import snapshots
+from aarlab.lab import seal, snapshots
 from aarlab.lab.ledger import verify
 
 Run = Callable[..., tuple[int, str, str]]
@@ -45,6 +45,7 @@ def test_stopped_and_killed_at_several_moments_it_ends_with_nothing_lost_or_doub
     at_stop = records(folder)
     assert kept(before, at_stop) and verify(folder / "lab.db")[0] == len(at_stop)
     assert count(at_stop, "research_ended") == count(at_stop, "lab_error") == 0
+    assert seal.check_own(folder / "lab.db").head_signed, "stopped, it is signed to the last record"
 
     # While it runs again, a second writer is refused, and readers read.
     killed = start_campaign(folder, "resume", str(folder), "--json")

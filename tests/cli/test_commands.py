@@ -16,8 +16,9 @@ from aarlab.kit import zoo
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = [
     [], ["run"], ["resume"], ["status"], ["findings"], ["leaderboard"], ["report"], ["ledger"], ["ledger", "verify"],
+    ["ledger", "head"], ["verify"],
     ["problems"], ["problems", "check"], ["pretrain"], ["baselines"], ["practice"], ["bench"], ["bench", "experiment"],
-    ["bench", "campaign"],
+    ["bench", "campaign"], ["bench", "ledger"], ["bench", "lock"],
 ]  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_a_chain_that_fits_is_verified_with_its_head(written: Path) -> None:
 @pytest.mark.parametrize("record", [1, 4, 7])
 def test_any_changed_field_is_named_by_its_record(written: Path, field: str, value: object, record: int) -> None:
     change(written, f"UPDATE events SET {field} = ? WHERE seq = ?", value, record)
-    with pytest.raises(DamagedLedger, match=rf"record {record} |after record {record}:"):
+    with pytest.raises(DamagedLedger, match=rf"record {record} "):
         verify(written)
 
 

@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from aarlab.lab import service
 from aarlab.lab.execution import FAILURES
 from aarlab.lab.forum import MAX_TEXT, BadFinding
 from aarlab.lab.ledger import verify
+from aarlab.lab.scoring import TEACHER
 from aarlab.lab.service import Lab, Refusal
 from aarlab.lab.state import replay
 
@@ -219,6 +221,27 @@ def test_only_an_improvement_is_published(walls: None, make_lab: Make, method: M
     assert {e.payload["z"] for e in lab.ledger.events("judged")} != {0.0}
 
 
+def test_a_gain_counts_from_the_better_of_the_teacher_and_the_first_baseline(
+    walls: None, make_lab: Make, method: Method
+) -> None:
+    """Under the placebo training only loses: the teacher's own answer is the start, and its repetition no gain."""
+    real, placebo = make_lab(), make_lab()
+    placebo.vault = replace(placebo.vault, placebo=3)
+    for lab in (real, placebo):
+        lab.publish_baseline()
+        lab.publish_baseline()
+        assert len(kinds(lab, "baseline_published")) == 1
+    assert real.state.start == real.problem.baselines[0] and (real.state.published or 0) > 0
+    assert placebo.state.start == TEACHER and placebo.state.published == 0
+    assert replay(placebo.ledger.events()).start == TEACHER
+    ask(placebo, "r1", "submit", files=best())  # the same method is published on the real truth: see the test above
+    ask(placebo, "r1", "submit", files=best("the first baseline", placebo.problem.baselines[0]))
+    ask(placebo, "r2", "submit", files=method(GOOD))
+    placebo.finish_judging()
+    gains = {s.id: s.search.mean for s in placebo.state.submissions.values() if s.search}
+    assert gains[101] < gains[201] == 0 > gains[102] and placebo.leaderboard()["leaderboard"] == []
+
+
 def test_a_sealed_failure_is_one_code_and_nothing_of_the_rows_reaches_the_researcher(
     walls: None, make_lab: Make, method: Method
 ) -> None:
@@ -231,8 +254,9 @@ def test_a_sealed_failure_is_one_code_and_nothing_of_the_rows_reaches_the_resear
     answers = [ask(lab, "r1", v) for v in ("hello", "submissions", "leaderboard", "findings")]
     answers.append(ask(lab, "r1", "fetch", snapshot=ticket["snapshot"]))
     assert answers[1]["submissions"] == [
-        {**ticket, "status": "raised", "improved": False, "released": None}
-    ], "one code of the fixed list, no message, no duration"
+        {**ticket, "status": "failed", "improved": False, "released": None}
+    ], "that it failed: no code, no message, no duration"
+    assert lab.state.submissions[ticket["submission"]].status == "raised", "people see why"
     readable = json.dumps(answers) + "".join(
         p.read_text() for p in (lab.folder / "findings").rglob("*") if p.is_file()
     )

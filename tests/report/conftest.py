@@ -76,6 +76,7 @@ def build(
     outcome: str = "beats",
     sandbox: str = "bwrap",
     secret: Any = "random",
+    placebo: int | None = None,
     audits: str = "mixed",
     hostile: str | None = None,
 ) -> View:
@@ -262,6 +263,7 @@ def build(
         sandbox=sandbox,
         release="ladder: paired test at z >= 3.5, rounded to .005",
         secret=secret,
+        placebo=placebo,
         gate="better than the best untuned baseline, one-sided 5%",
     )
 

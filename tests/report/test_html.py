@@ -195,9 +195,9 @@ class TestPage:
 
     @pytest.mark.usefixtures("without_library")
     def test_stamps(self, fabricate: Fabricate) -> None:
-        bad = page(fabricate(**SMALL, sandbox="none", secret="fixed"))
+        bad = page(fabricate(**SMALL, sandbox="none", secret="fixed", placebo=7))
         good = page(fabricate(**SMALL))
-        for stamp in ("NOT ISOLATED", "FIXED SECRET"):
+        for stamp in ("NOT ISOLATED", "FIXED SECRET", "PLACEBO"):
             assert stamp in bad and stamp not in good
 
     @pytest.mark.usefixtures("without_library")

@@ -109,7 +109,8 @@ def test_has_every_reference_and_the_report(fabricate: Fabricate) -> None:
 def test_stamps(fabricate: Fabricate) -> None:
     assert "NOT ISOLATED" in printed(fabricate(sandbox="none"))
     assert "FIXED SECRET" in printed(fabricate(secret="fixed"))
-    assert "NOT ISOLATED" not in printed(fabricate()) and "FIXED SECRET" not in printed(fabricate())
+    assert "PLACEBO" in printed(fabricate(placebo=7))
+    assert not any(s in printed(fabricate()) for s in ("NOT ISOLATED", "FIXED SECRET", "PLACEBO"))
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=range(len(PAYLOADS)))

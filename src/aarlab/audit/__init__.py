@@ -1,9 +1,12 @@
 """Audits: tests of whether a result can be believed. An audit that did not run says so; it is never a pass."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from aarlab.audit.constants import constants
+from aarlab.audit.twobytwo import adjust
 from aarlab.lab.execution import SEALED_SECONDS, execute
 from aarlab.lab.scoring import Yardstick
 from aarlab.lab.service import Lab
@@ -22,6 +25,37 @@ AUDITS = {
 
 def not_run(name: str) -> dict[str, Any]:
     return {"verdict": "not_run", "value": None, "why": f"not part of this version: {AUDITS[name]}"}
+
+
+# Audits that read a method's files and run nothing.
+READING: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {"constants": constants}
+LEVEL = 0.05
+ACCUSING = ("fail", "student-free")
+
+
+def accusations(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of the audits that speak against the method."""
+    return [name for name, a in audits.items() if a.get("accuses", a["verdict"] in ACCUSING)]
+
+
+def together(audits: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same audits at one family-wise level: an accusation whose p-value does not pass Holm's correction (1979) over
+    all audits that give one becomes "undecided". Audits without a p-value are not statistical and stay."""
+    adjusted = adjust({name: float(a["p"]) for name, a in audits.items() if "p" in a})
+    found = {}
+    for name, a in audits.items():
+        if name in adjusted:
+            a = {**a, "p_adjusted": adjusted[name]}
+            if a.get("accuses") and adjusted[name] > LEVEL:
+                why = f"{a['why']} (not shown any more after the correction over {len(adjusted)} audits)"
+                a |= {"verdict": "undecided", "accuses": False, "why": why}
+        found[name] = a
+    return found
+
+
+def read(files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Verdicts of the audits that only read: name -> verdict."""
+    return {name: reader(files) for name, reader in READING.items()}
 
 
 def reexecution(lab: Lab, submission: Submission, yard: Yardstick, instances: int = 3) -> dict[str, Any]:

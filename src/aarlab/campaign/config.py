@@ -17,6 +17,7 @@ from aarlab.sandbox import box as walls
 Kind = Literal["search", "attacker"]
 Directions = Literal["own", "one", "none"]
 Sampler = Literal["tpe", "random"]
+Release = Literal["exact", "rounded", "gaussian", "thresholdout", "ladder"]
 
 
 class BadCampaign(ValueError):
@@ -33,13 +34,15 @@ class Config(BaseModel):
     kind: Kind = "search"
     attack: str | None = None  # kind attacker: which one
     attackers: int | None = Field(default=None, ge=1)  # kind attacker: how many of the researchers; the rest search
-    release: Literal["ladder"] = "ladder"
+    release: Release = "ladder"
+    quota: int | None = Field(default=None, ge=1)  # submissions of the whole lab
     directions: Directions = "own"
     sampler: Sampler = "tpe"
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     experiments: int | None = Field(default=None, ge=1)
     submissions: int = Field(default=4, ge=1, le=99)
     seed: int = Field(default=0, ge=0, lt=2**20)
+    placebo: int | None = Field(default=None, ge=0, lt=2**63)  # sealed truth redrawn with this seed: nothing to find
     sandbox: walls.Kind = "bwrap"
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
@@ -57,7 +60,7 @@ class Config(BaseModel):
 
     @property
     def budget(self) -> Budget:
-        return Budget(self.minutes, self.experiments, self.submissions)
+        return Budget(self.minutes, self.experiments, self.submissions, self.quota)
 
     @property
     def names(self) -> list[str]:

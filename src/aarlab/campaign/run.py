@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aarlab.campaign import finals, team, workers
+from aarlab.audit import record
+from aarlab.campaign import finals, nulls, team, workers
 from aarlab.campaign import view as views
 from aarlab.campaign.config import BadCampaign, Config, lock
+from aarlab.lab import seal
 from aarlab.lab import vault as vaults
 from aarlab.lab.execution import Halted
-from aarlab.lab.ledger import DamagedLedger, Ledger, verify
+from aarlab.lab.ledger import DamagedLedger, Ledger
 from aarlab.lab.scoring import Yardstick
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
@@ -30,6 +32,7 @@ from aarlab.sandbox.box import Limits
 from aarlab.sandbox.probe import probe
 
 TICK = 5.0
+THOROUGH_MINUTES = 15.0  # of research from which every finalist is audited, not the best alone
 GRACE = 5.0  # seconds that an experiment in flight may take when the time is over
 Watch = Callable[["Moment"], None]
 
@@ -57,6 +60,8 @@ def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
             advice = f"go on with `aarlab resume {folder}`, or name" if campaign else "name"
             raise BadCampaign(f"{folder}: not empty; {advice} another folder by --dir")
         problem = base.load(config.problem)
+        if seal.home().resolve().is_relative_to(folder.resolve()):
+            raise BadCampaign(f"{folder}: the lab's key is kept in it; name another folder by --dir, or by AARLAB_HOME")
         for part in ("snapshots", "findings", "sandboxes", "logs"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         vault = vaults.create(folder / "vault", secret)
@@ -64,8 +69,10 @@ def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
             ledger.append(
                 "campaign_started", "lab", config=config.model_dump(), commitment=vault.commitment,
                 secret="random" if secret is None else "fixed", sandbox=config.sandbox,
-                isolated=config.sandbox != "none", researchers=config.researchers, lanes=team.lanes(config, problem),
+                isolated=config.sandbox != "none", placebo=config.placebo, researchers=config.researchers,
+                lanes=team.lanes(config, problem),
             )  # fmt: skip
+            seal.publish(ledger)
         config.write(folder / "campaign.toml")  # last: a folder with this file is whole
     except OSError as error:
         raise BadCampaign(f"{folder}: {error.strerror or error}; name a writable folder by --dir") from error
@@ -78,13 +85,14 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
     """
     config = Config.read(folder)
     with lock(folder), _stoppable() as signals, ExitStack() as stack:
-        verify(folder / "lab.db")
+        seal.check_own(folder / "lab.db")
         ledger, state, vault = open_records(folder)
         stack.callback(ledger.close)
         if state.summary is not None:
             if not (folder / "report.html").exists():
                 write_report(folder)
             return state.summary
+        stack.callback(seal.publish, ledger)  # however this ends: finished, stopped, or by a fault
         began = time.monotonic()
         probed = probe(config.sandbox)
         for part in ("snapshots", "findings", "sandboxes", "logs"):
@@ -92,7 +100,7 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
         problem = base.load(config.problem, vault.draws)
         lab = Lab(
             folder, problem, ledger, vault, state, config.budget, config.sandbox, config.slots,
-            probed.startup_cpu_seconds,
+            probed.startup_cpu_seconds, config.release,
         )  # fmt: skip
         stack.callback(lab.close)
         signals.lab = lab
@@ -106,8 +114,11 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
             research(lab, config, signals, watch)
         researched = time.monotonic() - began - prepared
         results = finals.conclude(
-            lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config))
-        )
+            lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config)),
+            team.practice_seed(config), (config.minutes or 0) >= THOROUGH_MINUTES,
+        )  # fmt: skip
+        if results["best"]:
+            results["best"] |= nulls.ranks(problem, vault, config, len(state.practices), pool, yards, results)
         summary = summarise(folder, config, state, results)
         summary["wall_seconds"] = round(time.monotonic() - began, 1)
         summary["seconds"] = {
@@ -126,7 +137,8 @@ def open_records(folder: Path) -> tuple[Ledger, State, Vault]:
         state = replay(ledger.events())
         if not state.started:
             raise DamagedLedger(f"{folder / 'lab.db'}: holds no campaign")
-        return ledger, state, vaults.open_vault(folder / "vault", state.started["commitment"])
+        vault = vaults.open_vault(folder / "vault", state.started["commitment"])
+        return ledger, state, replace(vault, placebo=state.started.get("placebo"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         ledger.close()
         raise DamagedLedger(f"{folder / 'lab.db'}: a record is unreadable ({error}); restore it from a copy") from error
@@ -204,6 +216,7 @@ def research(
     if limit is not None and len(lab.state.practices) >= limit:
         why = "experiments"
     lab.log("research_ended", why=why, elapsed=round(lab.elapsed, 3))
+    seal.publish(lab.ledger)
 
 
 def _serve(lab: Lab) -> None:
@@ -226,9 +239,10 @@ def summarise(folder: Path, config: Config, state: State, results: dict[str, Any
     return {
         "campaign": state.started["commitment"][:12], "problem": config.problem, "seed": config.seed,
         "kind": config.kind, "researchers": config.researchers, "sandbox": config.sandbox,
-        "secret": state.started["secret"], "experiments": len(state.practices),
+        "secret": state.started["secret"], "placebo": config.placebo, "experiments": len(state.practices),
         "submissions": len(state.submissions), "findings": len(state.findings), "wall_seconds": 0.0,
-        "lab_share": round(lab_cpu / whole, 4) if whole else None, **results, "report": str(folder / "report.html"),
+        "lab_share": round(lab_cpu / whole, 4) if whole else None, **results,
+        "record": record.notes(folder, state), "report": str(folder / "report.html"),
     }  # fmt: skip
 
 

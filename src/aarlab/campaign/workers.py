@@ -13,8 +13,10 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from typing import Any
 
+import numpy as np
+
 from aarlab.kit.stats import Outcomes, join
-from aarlab.lab.scoring import Yardstick, yardstick
+from aarlab.lab.scoring import Yardstick, start_outcomes, yardstick
 from aarlab.lab.vault import Vault
 from aarlab.problems import base
 from aarlab.problems.base import References
@@ -77,6 +79,11 @@ def baseline(problem: str, vault: Vault, set_name: str, name: str, yard: Yardsti
     return join([opened.references(i, [name]).baselines[name] for i in yard.instances])
 
 
+def start(problem: str, vault: Vault, name: str, yard: Yardstick) -> Outcomes:
+    """What the campaign starts from, the teacher or an untuned baseline, on every instance of a sealed set."""
+    return start_outcomes(base.load(problem, vault.draws), yard, name)
+
+
 def control_practice(problem: str, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:
     """Practice scores (mean gap recovered) of the numbered configurations of the seeded random search, cached."""
     return base.load(problem).control_practice(seed, numbers, seeds)
@@ -86,6 +93,22 @@ def control_sealed(problem: str, vault: Vault, seed: int, number: int, yard: Yar
     """A configuration of the random search on every instance of a sealed set."""
     opened = base.load(problem, vault.draws)
     return join([opened.score(i, opened.control(seed, number, i)) for i in yard.instances])
+
+
+def redrawn(
+    problem: str, vault: Vault, yard: Yardstick, submissions: Sequence[int], first: int, redraws: int
+) -> list[float]:
+    """The best gap recovered of the submissions, under each of that many placebo truths of a sealed set."""
+    opened = base.load(problem, vault.draws)
+    floor = float(yard.floor.value.mean())
+    gap = float(yard.ceiling.value.mean()) - floor
+    known = [(i, [vault.output(str(s), i.key) for s in submissions]) for i in yard.instances]
+    best = []
+    for seed in range(first, first + redraws):
+        drawn = [(opened.placebo(i, seed), outputs) for i, outputs in known]
+        right = [[opened.score(i, o).value.mean() for o in outputs if o is not None] for i, outputs in drawn]
+        best.append((float(np.mean(right, axis=0).max()) - floor) / gap)
+    return best
 
 
 def check(problem: str) -> Mapping[str, Any]:

@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
-from aarlab.cli import bench, problems, watching
-from aarlab.lab.ledger import DamagedLedger, verify
+from aarlab.cli import attacks, audits, bench, ledger, placebo, problems, verify, watching
+from aarlab.lab.ledger import DamagedLedger
 from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
 from aarlab.problems.base import UnknownProblem
@@ -36,13 +36,16 @@ app = typer.Typer(
     "researchers work on it, and get results that were re-executed and not claimed.",
     epilog="Start with:  aarlab run w2s/prose --minutes 3",
 )  # fmt: skip
-ledger_app = typer.Typer(no_args_is_help=True, help="The campaign's hash-chained record.")
-app.add_typer(ledger_app, name="ledger")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(problems.app, name="problems")
 app.add_typer(bench.app, name="bench")
+app.command("verify")(verify.verify)
+app.command("placebo")(placebo.placebo)
 app.command("pretrain")(problems.pretrain)
 app.command("baselines")(problems.baselines)
 app.command("practice")(problems.practice)
+app.command("audit")(audits.audit)
+app.command("attack")(attacks.attack)
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The campaign's folder.")]
@@ -60,9 +63,16 @@ def run(
         int | None, typer.Option(help="Practice experiments of the whole lab; runs in rounds, repeatable.")
     ] = None,
     submissions: Annotated[int, typer.Option(help="Submissions that one researcher may hand over.")] = 4,
+    quota: Annotated[int | None, typer.Option(help="Submissions of the whole lab (default: no limit).")] = None,
+    release: Annotated[
+        str, typer.Option(help="What a submission is told: ladder, exact, rounded, gaussian, thresholdout.")
+    ] = "ladder",
     seed: Annotated[int, typer.Option(help="Seeds the public instances and the researchers; never sealed sets.")] = 0,
     secret: Annotated[
         str | None, typer.Option(help="A fixed secret for the vault, in hex (studies, tests); stamped on every output.")
+    ] = None,
+    placebo: Annotated[
+        int | None, typer.Option(help="Redraw the sealed truth with this seed, so that nothing can be found; stamped.")
     ] = None,
     directory: Annotated[
         Path | None, typer.Option("--dir", help="The campaign's folder (made by this command).")
@@ -79,7 +89,8 @@ def run(
     try:
         config = Config(
             problem=problem, researchers=researchers, kind=kind, directions=directions, sampler=sampler,  # type: ignore[arg-type]
-            minutes=minutes, experiments=experiments, submissions=submissions, seed=seed, sandbox=sandbox,  # type: ignore[arg-type]
+            minutes=minutes, experiments=experiments, submissions=submissions, seed=seed, placebo=placebo,
+            sandbox=sandbox, quota=quota, release=release,  # type: ignore[arg-type]
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors()[0]
@@ -98,8 +109,8 @@ def resume(directory: Folder, as_json: Json = False) -> None:
 @app.command()
 def status(directory: Folder, as_json: Json = False) -> None:
     """How a campaign stands: experiments, submissions, findings, what is published."""
-    ledger, state, _ = campaign.open_records(directory)
-    ledger.close()
+    record, state, _ = campaign.open_records(directory)
+    record.close()
     figures = {
         "problem": state.started["config"]["problem"], "elapsed": state.elapsed, "ended": state.ended,
         "finished": state.summary is not None, "experiments": len(state.practices),
@@ -112,8 +123,8 @@ def status(directory: Folder, as_json: Json = False) -> None:
 @app.command()
 def findings(directory: Folder, as_json: Json = False) -> None:
     """What the researchers have shared, oldest first."""
-    ledger, state, _ = campaign.open_records(directory)
-    ledger.close()
+    record, state, _ = campaign.open_records(directory)
+    record.close()
     rows = [
         {"id": f.id, "researcher": f.researcher, "kind": f.kind, "title": f.title, "family": f.family,
          "text": f.text, "submission": f.submission, "snapshot": f.snapshot}
@@ -125,8 +136,8 @@ def findings(directory: Folder, as_json: Json = False) -> None:
 @app.command()
 def leaderboard(directory: Folder, as_json: Json = False) -> None:
     """Submissions by their raw `search` score. For people: researchers see released figures alone."""
-    ledger, state, _ = campaign.open_records(directory)
-    ledger.close()
+    record, state, _ = campaign.open_records(directory)
+    record.close()
     scored = [s for s in state.submissions.values() if s.search is not None]
     rows = [
         {"submission": s.id, "method": s.name, "researcher": s.researcher, "released": s.released,
@@ -140,13 +151,6 @@ def leaderboard(directory: Folder, as_json: Json = False) -> None:
 def report(directory: Folder, as_json: Json = False) -> None:
     """Write report.html again from the ledger and the snapshots."""
     _print({"report": str(campaign.write_report(directory))}, as_json)
-
-
-@ledger_app.command("verify")
-def ledger_verify(directory: Folder, as_json: Json = False) -> None:
-    """Recompute the hash chain of a campaign's record; names the first record that does not fit."""
-    count, head = verify(directory / "lab.db")
-    _print({"ok": True, "records": count, "head": head}, as_json)
 
 
 def _conduct(folder: Path, as_json: bool) -> None:

@@ -44,7 +44,8 @@ def snapshot(moment: Moment) -> Snapshot:
         slots_busy=lab.busy, slots=lab.slots,
         frontier=[s.released for s in sorted(submissions, key=lambda s: s.elapsed) if s.released is not None],
         events=sorted(events, key=lambda e: e.t)[-5:],
-        stamps=[*(["NOT ISOLATED"] if config.sandbox == "none" else []),
+        stamps=[*(["PLACEBO"] if config.placebo is not None else []),
+                *(["NOT ISOLATED"] if config.sandbox == "none" else []),
                 *(["FIXED SECRET"] if state.started["secret"] == "fixed" else [])],
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from aarlab.problems.base import Instance, Problem
 from aarlab.sandbox.box import Kind
 
 INSTANCES = {"search": 5, "select": 10, "final": 10}
+TEACHER = "teacher"  # the name of the start where no untuned baseline beats the teacher's own answer
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Yardstick:
     floor: Outcomes
     ceiling: Outcomes
 
+    @property
+    def unit(self) -> float:
+        """Accuracy in one unit of gap recovered."""
+        return float(self.ceiling.value.mean() - self.floor.value.mean())
+
     def score(self, problem: Problem, outcomes: Outcomes) -> Score:
         return problem.gap(outcomes, self.floor, self.ceiling)
 
@@ -52,6 +58,23 @@ def yardstick(problem: Problem, vault: Vault, set_name: str, draw: int = 0) -> Y
         instances = [problem.placebo(i, vault.placebo) for i in instances]
     references = [problem.references(i) for i in instances]
     return Yardstick(instances, join([r.floor for r in references]), join([r.ceiling for r in references]))
+
+
+def start_outcomes(problem: Problem, yard: Yardstick, name: str) -> Outcomes:
+    """The method that a campaign starts from, on a yardstick: the teacher's own answer, or an untuned baseline."""
+    if name == TEACHER:
+        return yard.floor
+    return join([problem.references(i, [name]).baselines[name] for i in yard.instances])
+
+
+def start(problem: Problem, yard: Yardstick) -> tuple[str, Outcomes]:
+    """Name and outcomes of what a campaign starts from: the better, on `search`, of the teacher's own answer and the
+    first untuned baseline, so that whatever is above the start is above both."""
+    first = problem.baselines[0]
+    outcomes = start_outcomes(problem, yard, first)
+    if outcomes.value.mean() > yard.floor.value.mean():
+        return first, outcomes
+    return TEACHER, yard.floor
 
 
 def run_sealed(

@@ -90,6 +90,10 @@ class Problem(Protocol):
         """Which loader of the kit opens its task folders (kit/execute.py)."""
 
     @property
+    def fingerprint(self) -> str:
+        """Changes with whatever decides what the testbed draws, so that nothing measured on another draw is used."""
+
+    @property
     def climbable(self) -> bool:
         """False: too few test rows to be climbed on; it serves transfer."""
 

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from aarlab.kit.stats import Score, undefined
 
-Verdict = Literal["pass", "fail", "undecided", "not_run"]
+Verdict = Literal[
+    "pass", "fail", "undecided", "not_run",
+    "weak-to-strong", "elicitation", "elicitation with one teacher bit", "student-free",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class View:
     summary: the object that `run --json` prints; config: what was asked, option by option; command: the
     argument vector that asked for it; folder: the campaign's folder as the user would type it; release: the
     policy in words; gate: what passing `select` takes, in words; ended: why it ended before its time, empty
-    if it did not.
+    if it did not; placebo: the seed with which the sealed truth was redrawn, None if it is the real one.
     """
 
     summary: Mapping[str, Any]
@@ -147,6 +150,7 @@ class View:
     secret: Literal["random", "fixed"] = "random"
     gate: str = ""
     ended: str = ""
+    placebo: int | None = None
 
 
 def as_score(value: Mapping[str, Any] | Score | None, missing: str = "not measured") -> Score:

@@ -103,7 +103,7 @@ def play(
         stack.callback(ledger.close)
         lab = Lab(
             folder, problem, ledger, vault, state, config.budget, config.sandbox, config.slots,
-            _startup(config.sandbox),
+            _startup(config.sandbox), config.release,
         )  # fmt: skip
         stack.callback(lab.close)
         first = team.practice_seed(config)

@@ -25,11 +25,11 @@ from safetensors import safe_open
 
 from aarlab.kit import blocks, zoo
 from aarlab.kit.cache import built, cache_dir
-from aarlab.kit.lm import LMConfig, new_lm, save_lm
 from aarlab.kit.represent import represent
 from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
 from aarlab.kit.task import W2STask
 from aarlab.problems.base import Ablation, Direction, Instance, OutputSpec, References
+from aarlab.problems.w2s.ablate import Source, ablations
 from aarlab.problems.w2s.check import check
 from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
 
@@ -101,11 +101,7 @@ class W2S:
 
     @property
     def ablations(self) -> Sequence[Ablation]:
-        return (
-            Ablation("permuted-teacher", "the teacher's probabilities, permuted over rows", _permute_teacher),
-            Ablation("untrained-student", "the student's untrained twin in its place", _untrain_student),
-            Ablation("scrambled-mark", "the shortcut's mark dealt anew over the test rows", self._scramble_test),
-        )
+        return ablations(self._source)
 
     def placebo(self, instance: Instance, seed: int) -> Instance:
         """Truth redrawn as the teacher's own answer, wrong at the teacher's own rate, row by row: whatever a method
@@ -260,34 +256,11 @@ class W2S:
         students = self.testbed.students
         return students[min(STUDENT_OF[set_name], len(students) - 1)]
 
-    def _scramble_test(self, instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
-        """The mark dealt anew over the test rows, and what the student makes of them; the teacher does not read it."""
+    def _source(self, instance: Instance) -> Source:
+        """Where an instance comes from, for ablations that encode rows anew."""
         set_name, *rest = instance.key.split("/")
         draw = self._draw_home(set_name) / f"{set_name}-{0 if set_name == 'practice' else rest[0]}"
-
-        def write(made: Path) -> None:
-            rng = np.random.default_rng([seed, round(1000 * share)])
-            inputs = np.load(draw / "test.inputs.npy")
-            dealt = self.testbed.scramble(inputs, rng)
-            chosen = rng.random(len(inputs)) < share
-            inputs = np.where(chosen.reshape(-1, *[1] * (inputs.ndim - 1)), dealt, inputs)
-            np.save(made / "test.inputs.npy", inputs)
-            turn = np.load(draw / "turn.npy").astype(np.float32)
-            for twin, untrained in (("", False), ("twin.", True)):
-                encoded = self.testbed.encode(inputs, self._student(set_name), untrained=untrained)
-                turned = np.einsum("nsld,lde->nsle", encoded.features.astype(np.float32), turn)
-                np.save(made / f"test.{twin}features.npy", turned.astype(np.float16))
-                if encoded.logprobs is not None:
-                    np.save(made / f"test.{twin}logprobs.npy", encoded.logprobs)
-                if encoded.tokens is not None and not untrained:
-                    np.save(made / "test.tokens.npy", encoded.tokens)
-
-        made = built(draw.with_name(f"{draw.name}.scrambled") / f"{seed}-{share:g}", write)
-        task = _copy_task(instance, folder)
-        for path in made.iterdir():
-            (task / path.name).unlink(missing_ok=True)
-            os.link(path, task / path.name)
-        return Instance(instance.testbed, f"{instance.key}/scrambled-mark", task, instance.truth, instance.seed)
+        return Source(self.testbed, draw, self._student(set_name))
 
     def _export_student(self, folder: Path, student: int) -> None:
         """Weights and shape of a language-model student, for methods that fine-tune it (kit/finetune.py)."""
@@ -367,43 +340,3 @@ def _kit_fingerprint() -> str:
     for path in sorted(Path(zoo.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _copy_task(instance: Instance, folder: Path) -> Path:
-    task = folder / "task"
-    task.mkdir(parents=True)
-    for path in instance.task.iterdir():
-        os.link(path, task / path.name)
-    return task
-
-
-def _replace(path: Path, array: NDArray[Any]) -> None:
-    path.unlink(missing_ok=True)  # the file may be a hard link into the instance that is being ablated
-    np.save(path, array)
-
-
-def _permute_teacher(instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
-    """The teacher's labels and handle permuted over a share of the rows: confidences keep their distribution."""
-    task, rng = _copy_task(instance, folder), np.random.default_rng(seed)
-    for part in ("pool", "test"):
-        weak = np.load(instance.task / f"{part}.weak.npy")
-        rows = np.flatnonzero(rng.random(len(weak)) < share)
-        weak[rows] = weak[rng.permutation(rows)]
-        _replace(task / f"{part}.weak.npy", weak)
-    return Instance(instance.testbed, f"{instance.key}/permuted-teacher", task, instance.truth, instance.seed)
-
-
-def _untrain_student(instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
-    """The untrained twin's features and log-probabilities in place of the student's, mixed by `share`; its
-    weights, which do not mix, are random from any share on."""
-    task = _copy_task(instance, folder)
-    for twin in instance.task.glob("*.twin.*.npy"):
-        plain = task / twin.name.replace(".twin", "")
-        mixed = (1 - share) * np.load(plain).astype(np.float32) + share * np.load(twin).astype(np.float32)
-        _replace(plain, mixed.astype(np.float16))
-    if (shape := task / "student.json").exists():
-        known = json.loads(shape.read_text())
-        config = LMConfig(**{k: known[k] for k in ("vocab", "length", "width", "layers", "heads")})
-        (task / "student.safetensors").unlink()
-        save_lm(new_lm(config, seed), task / "student.safetensors")
-    return Instance(instance.testbed, f"{instance.key}/untrained-student", task, instance.truth, instance.seed)

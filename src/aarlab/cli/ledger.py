@@ -1,0 +1,48 @@
+"""`aarlab ledger`: the campaign's record, checked by anybody who has the file, the lab's public key and a head."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aarlab.lab import seal
+from aarlab.lab.ledger import DamagedLedger, first_hash
+
+app = typer.Typer(no_args_is_help=True, help="The campaign's hash-chained record and its signed head.")
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
+Place = Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help="lab.db, or the campaign's folder.")]
+
+
+def database(place: Path) -> Path:
+    return place if place.is_file() else place / "lab.db"
+
+
+@app.command("verify")
+def verify(
+    place: Place,
+    key: Annotated[Path | None, typer.Option(help="The lab's public key (default: your own lab's lab.pub).")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="A file of signed heads, or one line of it (default: your lab's heads.jsonl).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute the hash chain and hold it against the signed heads; names the first record that does not fit.
+
+    Example: aarlab ledger verify lab.db --key lab.pub --head head.json
+    """
+    checked = seal.check(database(place), key, head)
+    if as_json:
+        print(json.dumps(checked.asdict()))
+        return
+    print("\n".join(f"{name}: {value}" for name, value in checked.asdict().items() if value is not None))
+
+
+@app.command("head")
+def head(place: Place, as_json: Json = False) -> None:
+    """The last head that your lab has signed of this record, to be published wherever you like: one JSON line."""
+    path = database(place)
+    known = seal.published(first_hash(path))
+    if known is None:
+        raise DamagedLedger(f"{path}: this lab has published no head of it ({seal.home() / 'heads.jsonl'})")
+    print(known.line().decode(), end="")  # JSON either way
