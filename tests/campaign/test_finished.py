@@ -93,6 +93,10 @@ def test_the_object_has_the_promised_fields_and_nothing_else_is_on_standard_outp
     assert summary["best"]["audits"]["two-by-two"]["verdict"] == "weak-to-strong"
     assert summary["best"]["audits"]["carry-over"]["verdict"] == "pass" and not summary["best"]["accused_by"]
     assert summary["best"]["audits"]["re-execution"]["verdict"] == "pass"
+    placed, redrawn = summary["best"]["placebo_rank"], summary["best"]["p_redrawn"]
+    assert set(placed) == {"p", "rank", "of", "settings", "why"} and (placed["p"] is None) == (placed["rank"] is None)
+    assert placed["p"] is not None or "`aarlab placebo w2s/toy --campaigns 20`" in placed["why"]
+    assert redrawn["p"] == 1 / 1001 and redrawn["final"]["max"] < 0.5 < redrawn["final"]["observed"]
 
 
 def test_every_event_is_recorded_once_and_the_chain_fits(folder: Path, summary: dict[str, Any]) -> None:

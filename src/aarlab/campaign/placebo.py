@@ -38,7 +38,7 @@ class Series:
     """What all placebo campaigns of one distribution have in common. experiments: of each, None for attackers."""
 
     testbed: str
-    experiments: int | None = 27
+    experiments: int | None = 45
     researchers: int = 3
     submissions: int = 2
     kind: str = "search"

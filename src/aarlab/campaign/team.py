@@ -11,6 +11,7 @@ from aarlab.campaign.config import Config
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
 from aarlab.problems.base import Problem
+from aarlab.researchers import attackers
 from aarlab.sandbox.box import Box, Limits
 from aarlab.sandbox.process import Running, start
 
@@ -87,6 +88,7 @@ class Team:
             read_only={
                 "/agent/agent.py": program, "/findings": self.lab.folder / "findings",
                 "/lab.sock": self.door.path(name), **self._public(),
+                **({"/agent/methods": attackers.METHODS} if program.parent == attackers.METHODS.parent else {}),
             },
             writable={"/workspace": workspace},
         )  # fmt: skip

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -438,7 +439,7 @@ class Lab:
         served = batch[: max(room, 0)]
         for r in served:
             self.doing[r.researcher] = "practising"
-        jobs = [self._pool.submit(self.in_slot, _later(self._experiment, r)) for r in served]
+        jobs = [self._pool.submit(self.in_slot, partial(self._experiment, r.snapshot, r.seeds)) for r in served]
         for request, job in zip(served, jobs, strict=True):
             request.answer = self._journal(request.researcher, request.snapshot, request.seeds, job.result())
 
@@ -587,10 +588,6 @@ class Lab:
 
 def _over() -> Refusal:
     return Refusal("the research time of this campaign is over", over=True)
-
-
-def _later(work: Callable[[str, Sequence[int]], T], request: Request) -> Callable[[], T]:
-    return lambda: work(request.snapshot, request.seeds)
 
 
 def _told(s: Submission) -> dict[str, Any]:

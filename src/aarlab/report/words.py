@@ -196,11 +196,12 @@ def placebo_sentences(view: View) -> list[str]:
     placed, redrawn = best.get("placebo_rank") or {}, best.get("p_redrawn") or {}
     if placed.get("p") is not None:
         above = int(placed["rank"]) - 1
-        s = placed["settings"]
+        s, why = placed["settings"], line(placed.get("why") or "", 300)
         found.append(
             f"Placebo: of {plural(int(placed['of']), 'campaign')} with nothing to find "
-            f"({s['experiments']} experiments, {s['researchers']} researchers), {above or 'none'} had a best raw search score as high as this figure on "
-            f"final: p = {placed['p']:.3f}" + (f"; {line(placed['why'], 300)}." if placed.get("why") else ".")
+            f"({s['experiments']} experiments, {s['researchers']} researchers), "
+            f"{above or 'none'} had a best raw search score as high as this figure on final: p = {placed['p']:.3f}"
+            + (f"; {why}." if why else ".")
         )
     elif placed:
         found.append(f"Not ranked among placebo campaigns: {line(placed.get('why') or 'no reason recorded', 300)}.")

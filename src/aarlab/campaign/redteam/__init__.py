@@ -2,8 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from aarlab.campaign.redteam import record, sandbox
+from aarlab.campaign.redteam import record, sandbox, shortcut, smuggling
 from aarlab.campaign.redteam.stage import Result, Stage
 from aarlab.researchers.attackers import Attack
 
-JUDGES: Mapping[str, Callable[[Attack, Stage], Result]] = {"sandbox": sandbox.judge, "record": record.judge}
+JUDGES: Mapping[str, Callable[[Attack, Stage], Result]] = {
+    "smuggling": smuggling.judge,
+    "shortcut": shortcut.judge,
+    "sandbox": sandbox.judge,
+    "record": record.judge,
+}
