@@ -34,7 +34,7 @@ from aarlab.kit.client import Client
 from aarlab.kit.execute import check
 from aarlab.kit.stats import Score, join
 from aarlab.lab import seal, snapshots
-from aarlab.lab.release import ladder
+from aarlab.lab.release import Known, answer
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
 from aarlab.problems import base
@@ -124,7 +124,8 @@ def _locked(lab: Lab, client: Client, kind: str, files: dict[str, str]) -> tuple
         scored = lab.sealed(submission, yard)
         assert scored.outcomes is not None, scored.code
         score = yard.score(lab.problem, scored.outcomes)
-        release = ladder(scored.outcomes, score, scored.outcomes)
+        known = Known(lab.state.published, yard.unit)
+        release = answer("ladder", lab.vault.secret, known, scored.outcomes, score, scored.outcomes)
         lab.log(
             "judged", id=submission.id, status="scored", draw=0, improved=release.improved,
             released=release.published, z=release.z, search=score.asdict(), elapsed=round(lab.elapsed, 3),
