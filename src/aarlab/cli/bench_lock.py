@@ -1,12 +1,12 @@
 """`aarlab bench lock`: what sealed runs, slots, sandboxes and the signed record cost, as a share of experiment time.
 
-The same experiments are run twice, in rounds, taking turns at who goes first. *Locked*: asked for over a researcher's
-socket, stored as a snapshot, run in a slot in a fresh bubblewrap sandbox under limits and watch, scored, journalled in
-the ledger, whose head is signed and published once a round. *Plain*: what anybody would do without a lab: the method's
+The same experiments are run twice, one right after the other, taking turns at who goes first. *Locked*: asked for over
+a researcher's socket, stored as a snapshot, run in a slot in a fresh bubblewrap sandbox under limits and watch, scored,
+journalled in the ledger, whose head is signed and published. *Plain*: what anybody would do without a lab: the method's
 file and the instances handed to a Python process of their own, its numbers scored. Both start one process an experiment
 (one an instance where the run is sealed), so that starting Python and importing the kit is no part of the cost.
 
-One at a time on one core; drawing sealed sets, floors and ceilings are the yardstick's cost and not the lock's.
+One at a time; drawing sealed sets, floors and ceilings are the yardstick's cost and not the lock's.
 """
 
 import json
@@ -33,9 +33,8 @@ from aarlab.kit import zoo
 from aarlab.kit.client import Client
 from aarlab.kit.execute import check
 from aarlab.kit.stats import Score, join
-from aarlab.lab import snapshots
+from aarlab.lab import seal, snapshots
 from aarlab.lab.release import Known, answer
-from aarlab.lab.scoring import INSTANCES
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
 from aarlab.problems import base
@@ -56,13 +55,10 @@ class Cost:
     wall: float
     cpu: float
 
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.wall + other.wall, self.cpu + other.cpu)
-
 
 def lock(
     testbed: Annotated[str, typer.Argument()] = "w2s/prose",
-    rounds: Annotated[int, typer.Option(min=2, help="Pairs of rounds.")] = 8,
+    rounds: Annotated[int, typer.Option(min=2, help="Rounds of experiments.")] = 8,
     experiments: Annotated[int, typer.Option(min=1, help="Practice experiments a round, beside one sealed run.")] = 4,
     as_json: Json = False,
 ) -> None:
@@ -72,21 +68,21 @@ def lock(
     """
     with tempfile.TemporaryDirectory(prefix="aarlab-bench-") as folder, _open(testbed, Path(folder)) as (lab, client):
         methods = [zoo.BASELINES[name] for name in lab.problem.baselines]
-        found: list[dict[str, Mapping[str, Cost]]] = []
-        told: list[list[Any]] = []
+        pairs: list[tuple[str, Cost, Cost, bool]] = []
         for n in range(-1, rounds):  # the first fills caches on both sides and is thrown away
-            work = [
-                {"method.py": zoo.source(c), "card.toml": zoo.card(c, "bench", (0, 0, 0)), "notes.md": f"{n} {k}"}
-                for k, c in enumerate((methods * experiments)[n % len(methods) :][: experiments + 1])
-            ]
-            sides = {"locked": lambda w=work: _locked(lab, client, w), "plain": lambda w=work: _plain(lab, w)}
-            done = {name: sides[name]() for name in sorted(sides, reverse=n % 2 == 0)}
-            if n >= 0:
-                found.append({name: cost for name, (cost, _) in done.items()})
-                told.append([done["locked"][1], done["plain"][1]])
+            for k in range(experiments + 1):
+                config = methods[((n + 1) * (experiments + 1) + k) % len(methods)]
+                card = zoo.card(config, "bench", (0.0, 0.0, 0.0))
+                files = {"method.py": zoo.source(config), "card.toml": card, "notes.md": f"{n} {k}"}
+                kind = "sealed" if k == experiments else "practice"
+                order = (_locked, _plain) if (n + k) % 2 else (_plain, _locked)
+                done = {run_as: run_as(lab, client, kind, files) for run_as in order}
+                (locked, a), (plain, b) = done[_locked], done[_plain]
+                if n >= 0:
+                    pairs.append((kind, locked, plain, abs(a - b) < 1e-9 or a != a))
             print(f"round {n + 1} of {rounds}", file=sys.stderr, flush=True)
-    figures = {"testbed": testbed, "rounds": rounds, **_figures(found, experiments)}
-    figures["same_results"] = all(np.allclose(a, b, atol=1e-9, rtol=0) for a, b in told)
+    figures = {"testbed": testbed, "rounds": rounds, **_figures([p[:3] for p in pairs])}
+    figures["same_results"] = all(p[3] for p in pairs)
     print(json.dumps(figures) if as_json else "\n".join(f"{k}: {v}" for k, v in figures.items()))
 
 
@@ -113,16 +109,17 @@ def _open(testbed: str, folder: Path) -> Iterator[tuple[Lab, Client]]:
         yield lab, Client(str(door.path("r1")))
 
 
-def _locked(lab: Lab, client: Client, work: Sequence[dict[str, str]]) -> tuple[dict[str, Cost], list[float]]:
-    """All but the last as practice, the last as a submission that is judged; the claims and the raw score."""
-    told: list[float] = []
+def _locked(lab: Lab, client: Client, kind: str, files: dict[str, str]) -> tuple[Cost, float]:
+    """One experiment in the lab, and the gap that it recovered: practice, or a submission that is judged."""
 
-    def practise() -> None:
-        told.extend(client.practice(files, list(SEEDS))["claim"]["mean"] for files in work[:-1])
-        lab.tick()
+    def practise() -> Score:
+        claim = Score(**client.practice(files, list(SEEDS))["claim"])
+        if lab.elapsed - lab.state.elapsed >= run.TICK:
+            lab.tick()  # the clock is written, and the head signed and published, as in a campaign
+        return claim
 
-    def judge() -> None:
-        submission = lab.state.submissions[client.submit(work[-1])["submission"]]
+    def judge() -> Score:
+        submission = lab.state.submissions[client.submit(files)["submission"]]
         yard = lab.search_yard()
         scored = lab.sealed(submission, yard)
         assert scored.outcomes is not None, scored.code
@@ -130,34 +127,31 @@ def _locked(lab: Lab, client: Client, work: Sequence[dict[str, str]]) -> tuple[d
         known = Known(lab.state.published, yard.unit)
         release = answer("ladder", lab.vault.secret, known, scored.outcomes, score, scored.outcomes)
         lab.log(
-            "judged", id=submission.id, status=scored.code, draw=0, improved=release.improved,
+            "judged", id=submission.id, status="scored", draw=0, improved=release.improved,
             released=release.published, z=release.z, search=score.asdict(), elapsed=round(lab.elapsed, 3),
         )  # fmt: skip
-        told.append(_mean(score))
+        seal.publish(lab.ledger)
+        return score
 
-    return {"practice": _measure(practise), "sealed": _measure(judge)}, told
+    return _measure(judge if kind == "sealed" else practise)
 
 
-def _plain(lab: Lab, work: Sequence[dict[str, str]]) -> tuple[dict[str, Cost], list[float]]:
+def _plain(lab: Lab, client: Client, kind: str, files: dict[str, str]) -> tuple[Cost, float]:
     """The same without the lab: a plain process an experiment, an instance where it would be sealed."""
-    told: list[float] = []
     problem, yard = lab.problem, lab.search_yard()
     practice = [problem.practice(s) for s in SEEDS]
-    references = [problem.references(i) for i in practice]
-    floor, ceiling = join([r.floor for r in references]), join([r.ceiling for r in references])
+    references = [problem.references(i) for i in practice] if kind == "practice" else []
 
-    def practise() -> None:
-        for files in work[:-1]:
-            outputs = _process(problem, files, practice)
-            outcomes = join([problem.score(i, o) for i, o in zip(practice, outputs, strict=True)])
-            told.append(_mean(problem.gap(outcomes, floor, ceiling)))
+    def practise() -> Score:
+        outputs = _process(problem, files, practice)
+        outcomes = join([problem.score(i, o) for i, o in zip(practice, outputs, strict=True)])
+        return problem.gap(outcomes, join([r.floor for r in references]), join([r.ceiling for r in references]))
 
-    def judge() -> None:
-        outputs = [_process(problem, work[-1], [i])[0] for i in yard.instances]
-        outcomes = join([problem.score(i, o) for i, o in zip(yard.instances, outputs, strict=True)])
-        told.append(_mean(yard.score(problem, outcomes)))
+    def judge() -> Score:
+        outputs = [_process(problem, files, [i])[0] for i in yard.instances]
+        return yard.score(problem, join([problem.score(i, o) for i, o in zip(yard.instances, outputs, strict=True)]))
 
-    return {"practice": _measure(practise), "sealed": _measure(judge)}, told
+    return _measure(judge if kind == "sealed" else practise)
 
 
 def _process(
@@ -175,10 +169,11 @@ def _process(
     return [check(part, n) for part, n in zip(parts, rows, strict=True)]
 
 
-def _measure(work: Callable[[], None]) -> Cost:
+def _measure(work: Callable[[], Score]) -> tuple[Cost, float]:
     wall, cpu = time.perf_counter(), _cpu()
-    work()
-    return Cost(time.perf_counter() - wall, _cpu() - cpu)
+    score = work()
+    cost = Cost(time.perf_counter() - wall, _cpu() - cpu)
+    return cost, float("nan") if score.mean is None else score.mean
 
 
 def _cpu() -> float:
@@ -186,33 +181,25 @@ def _cpu() -> float:
     return sum(u.ru_utime + u.ru_stime for u in usages)
 
 
-def _figures(found: Sequence[Mapping[str, Mapping[str, Cost]]], experiments: int) -> dict[str, Any]:
-    """Shares (locked - plain) / plain with their intervals over rounds, and the seconds behind them."""
+def _figures(pairs: Sequence[tuple[str, Cost, Cost]]) -> dict[str, Any]:
+    """Shares (locked - plain) / plain of the whole, their intervals over pairs, and seconds of one."""
     figures: dict[str, Any] = {}
-    runs = {"practice": experiments, "sealed": INSTANCES["search"]}
     for kind in ("all", *KINDS):
-        kinds = KINDS if kind == "all" else (kind,)
-        sides = {
-            side: [sum((r[side][k] for k in kinds), Cost(0.0, 0.0)) for r in found] for side in ("locked", "plain")
-        }
-        pairs = list(zip(sides["locked"], sides["plain"], strict=True))
-        processes = sum(runs[k] for k in kinds)
+        chosen = [(a, b) for k, a, b in pairs if kind in (k, "all")]
         figures[kind] = {
-            "share": _score([a.wall / b.wall - 1 for a, b in pairs], processes).asdict(),
-            "cpu_share": _score([a.cpu / b.cpu - 1 for a, b in pairs], processes).asdict(),
-            "plain_seconds": round(statistics.mean(b.wall for _, b in pairs) / processes, 3),
-            "locked_seconds": round(statistics.mean(a.wall for a, _ in pairs) / processes, 3),
-            "processes": processes,
+            "share": _share([a.wall for a, _ in chosen], [b.wall for _, b in chosen]).asdict(),
+            "cpu_share": _share([a.cpu for a, _ in chosen], [b.cpu for _, b in chosen]).asdict(),
+            "plain_seconds": round(statistics.mean(b.wall for _, b in chosen), 4),
+            "locked_seconds": round(statistics.mean(a.wall for a, _ in chosen), 4),
+            "median_extra_seconds": round(statistics.median(a.wall - b.wall for a, b in chosen), 4),
         }
     return {"share": figures["all"]["share"], **figures}
 
 
-def _score(values: Sequence[float], n: int) -> Score:
-    """Mean over rounds with Student's interval; n: processes a round."""
-    mean, se = statistics.mean(values), statistics.stdev(values) / len(values) ** 0.5
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * se
-    return Score(mean, se, mean - half, mean + half, len(values), n)
-
-
-def _mean(score: Score) -> float:
-    return float("nan") if score.mean is None else score.mean
+def _share(locked: Sequence[float], plain: Sequence[float]) -> Score:
+    """(locked - plain) / plain as a ratio of sums over pairs, by the delta method; seeds: pairs."""
+    a, b = np.asarray(locked), np.asarray(plain)
+    share = float((a - b).sum() / b.sum())
+    se = float(np.std(a - b - share * b, ddof=1) / len(a) ** 0.5 / b.mean())
+    half = float(stats.t.ppf(0.975, len(a) - 1)) * se
+    return Score(share, se, share - half, share + half, len(a), 1)
