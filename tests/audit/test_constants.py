@@ -1,7 +1,9 @@
 """Constants: honest methods pass, every carrier of a fitted head is caught, and the limits are those of two thirds of
 the honest methods, checked on the third that chose nothing."""
 
+import ast
 import base64
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aarlab.audit import constants as audit
 from aarlab.audit.constants import LITERALS, MONOTONY, READ, SHAPE, constants, measure
 from aarlab.kit import zoo
 from aarlab.lab import snapshots
 
+audit = sys.modules["aarlab.audit.constants"]  # the room names its function as the module
 HEAD = 400  # bytes: 100 weights in float32, or 200 in float16
 HEADER = "import numpy as np\n\n\n"
 RUN = "\n\ndef run(task):\n    return np.full(len(task.test), 0.5)\n"
@@ -42,7 +44,7 @@ def test_limits_are_those_of_honest_methods() -> None:
 def test_a_block_written_out_by_hand_passes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the kit had not held it: the file that is measured is left out of the dictionary."""
     others = [snapshots.bare({"m.py": p.read_text()})["m.py"] for p in BLOCKS if p != path]
-    trees = [audit.ast.parse(t) for t in others]
+    trees = [ast.parse(t) for t in others]
     without = {
         "literals": "\n".join(audit._literals(t) for t in trees).encode(),
         "shape": "\n".join(audit._shape(t) for t in trees).encode(),
@@ -209,3 +211,12 @@ def test_a_program_that_reads_nothing_may_explain_itself() -> None:
 
 def test_what_is_no_program_fails() -> None:
     assert constants({"method.py": "def run(:"})["verdict"] == "fail"
+
+
+@pytest.mark.parametrize(
+    "import_", ["import os", "import random\nR = random._os", "from math import *", "X = getattr(np, 'o' + 's')"]
+)
+def test_a_program_that_may_read_itself_is_told_by_what(import_: str) -> None:
+    assert measure({"method.py": HEADER + import_ + RUN})["reads_text"]
+    plain = "import math\nimport re\nX = getattr(np, 'float32')\nR = re.compile('a')\n"
+    assert not measure({"method.py": HEADER + plain + RUN})["reads_text"]

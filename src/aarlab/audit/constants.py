@@ -27,9 +27,10 @@ from typing import Any
 from aarlab.kit import zoo
 from aarlab.lab import snapshots
 
-KNOWN_MODULES = {
-    "__future__", "aarlab", "collections", "dataclasses", "functools", "itertools", "math", "numpy", "scipy", "sklearn",
-    "torch", "typing",
+KNOWN_MODULES = {  # in which no program can read itself by what is not named below
+    "__future__", "aarlab", "abc", "base64", "bisect", "collections", "copy", "dataclasses", "functools", "hashlib",
+    "heapq", "itertools", "math", "numbers", "numpy", "random", "re", "scipy", "sklearn", "statistics", "struct",
+    "time", "torch", "typing", "zlib",
 }  # fmt: skip
 # What turns a name into text, and what reads a program's own text. A word here accuses nobody: it only brings the
 # names, or the prose, into the count.
@@ -43,7 +44,7 @@ READS_TEXT = {
     "open", "setattr", "vars",
 }  # fmt: skip
 READS_TEXT_AS_ATTRIBUTE = {
-    "ast", "builtins", "compile", "ctypes", "export", "fromfile", "fromregex", "fx", "genfromtxt", "glob", "importlib",
+    "ast", "builtins", "ctypes", "export", "fromfile", "fromregex", "fx", "genfromtxt", "glob", "importlib",
     "inspect", "io", "iterdir", "jit", "lib", "load", "loadtxt", "memmap", "open", "open_memmap", "os", "package",
     "pickle", "read", "read_bytes", "read_text", "save", "savetxt", "savez", "sys", "testing", "tofile", "warnings",
     "write",
@@ -174,10 +175,10 @@ def _reads(tree: ast.AST, own_modules: set[str]) -> tuple[set[str], set[str]]:
         match node:
             case ast.Import(names=imported):
                 for parts in (a.name.split(".") for a in imported):
-                    text |= ({parts[0]} - known) | (set(parts[1:]) & READS_TEXT_AS_ATTRIBUTE)
+                    text |= ({parts[0]} - known) | {p for p in parts[1:] if _reads_text(p)}
             case ast.ImportFrom(module=module, names=imported):
                 parts = [*(module or ".").split("."), *(a.name for a in imported)]
-                text |= ({parts[0]} - known) | (set(parts[1:]) & (READS_TEXT_AS_ATTRIBUTE | {"*"}))
+                text |= ({parts[0]} - known) | {p for p in parts[1:] if _reads_text(p) or p == "*"}
                 names |= set(parts[1:]) & SAYS_NAMES_AS_ATTRIBUTE
             case ast.Name(id=name, ctx=ast.Load()):
                 names |= {name} & SAYS_NAMES
@@ -185,7 +186,7 @@ def _reads(tree: ast.AST, own_modules: set[str]) -> tuple[set[str], set[str]]:
                 text |= {name} if name.startswith("__") else set()
             case ast.Attribute(attr=name):
                 names |= {f".{name}"} if name in SAYS_NAMES_AS_ATTRIBUTE else set()
-                text |= {f".{name}"} if name in READS_TEXT_AS_ATTRIBUTE or name.startswith("__") else set()
+                text |= {f".{name}"} if _reads_text(name) else set()
             case ast.ExceptHandler(name=str()):
                 names.add("the text of an exception")
             case ast.FormattedValue():
@@ -193,6 +194,11 @@ def _reads(tree: ast.AST, own_modules: set[str]) -> tuple[set[str], set[str]]:
             case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod()):
                 names.add("a % format")
     return names, text
+
+
+def _reads_text(attribute: str) -> bool:
+    """Also under the name that a module hides its own imports by: `random._os`."""
+    return attribute.startswith("__") or attribute.lstrip("_") in READS_TEXT_AS_ATTRIBUTE
 
 
 def _harmless(tree: ast.AST) -> Iterator[ast.AST]:
@@ -203,7 +209,7 @@ def _harmless(tree: ast.AST) -> Iterator[ast.AST]:
             case ast.Call(func=ast.Name(id="isinstance"), args=[_, kinds]):
                 yield from ast.walk(kinds)
             case ast.Call(func=ast.Name(id="getattr" | "hasattr") as f, args=[_, ast.Constant(value=str(name)), *_]):
-                if not name.startswith("__") and name not in READS_TEXT_AS_ATTRIBUTE:
+                if not _reads_text(name):
                     yield f
             case ast.Compare(left=ast.Name(id="__name__") as name):
                 yield name
