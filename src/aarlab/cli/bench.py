@@ -10,9 +10,14 @@ from typing import Annotated
 import typer
 
 from aarlab.campaign import run as campaign
+<<<<<<< HEAD
 from aarlab.campaign.config import BadCampaign, Config
 from aarlab.campaign.redteam import statistical
 from aarlab.cli import bench_ledger, bench_lock
+=======
+from aarlab.campaign.config import Config
+from aarlab.cli import bench_audits, bench_ledger, bench_lock
+>>>>>>> main
 from aarlab.kit import zoo
 from aarlab.kit.stats import Score
 from aarlab.lab.execution import PRACTICE_SECONDS, execute
@@ -22,6 +27,7 @@ from aarlab.researchers.attackers.statistical import STRATEGIES
 
 app = typer.Typer(no_args_is_help=True, help="Measurements, longer than tests.")
 app.command("ledger")(bench_ledger.ledger)
+app.command("audits")(bench_audits.audits)
 app.command("lock")(bench_lock.lock)
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 

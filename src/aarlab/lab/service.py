@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -19,7 +20,7 @@ from aarlab.kit.stats import Outcomes, Score, join
 from aarlab.lab import account, forum, seal, snapshots
 from aarlab.lab.execution import PRACTICE_SECONDS, Halted, execute
 from aarlab.lab.ledger import Ledger
-from aarlab.lab.release import POLICIES, SILENT, Known, Release, answer, rounded
+from aarlab.lab.release import POLICIES, SILENT, Known, Release, answer, checked, rounded
 from aarlab.lab.scoring import Scored, Yardstick, run_sealed, start, start_outcomes, yardstick
 from aarlab.lab.state import Finding, State, Submission
 from aarlab.lab.vault import Vault
@@ -72,13 +73,10 @@ class Lab:
         self, folder: Path, problem: Problem, ledger: Ledger, vault: Vault, state: State, budget: Budget,
         sandbox: Kind, slots: int, start_cpu: float, release: str = "ladder",
     ) -> None:  # fmt: skip
-        if release not in POLICIES:
-            raise ValueError(f"no release policy {release!r}; known are {', '.join(POLICIES)}")
         self.folder, self.problem, self.ledger, self.vault = folder, problem, ledger, vault
         self.state, self.budget, self.sandbox, self.slots, self.start_cpu = state, budget, sandbox, slots, start_cpu
-        self.release = release
-        quotas = [q for q in (problem.quota, budget.quota) if q is not None]
-        self.quota = account.Quota(budget.submissions, min(quotas, default=None))
+        self.release = checked(release)
+        self.quota = account.Quota(budget.submissions, account.least(problem.quota, budget.quota))
         self._resumed = frozenset(state.readings)  # readings that an earlier session has recorded
         self._read: set[tuple[str, int]] = set()  # readings made in this one
         self.over = threading.Event()  # no more requests are served
@@ -438,7 +436,7 @@ class Lab:
         served = batch[: max(room, 0)]
         for r in served:
             self.doing[r.researcher] = "practising"
-        jobs = [self._pool.submit(self.in_slot, _later(self._experiment, r)) for r in served]
+        jobs = [self._pool.submit(self.in_slot, partial(self._experiment, r.snapshot, r.seeds)) for r in served]
         for request, job in zip(served, jobs, strict=True):
             request.answer = self._journal(request.researcher, request.snapshot, request.seeds, job.result())
 
@@ -558,11 +556,10 @@ class Lab:
     def read(self, set_name: str, submission: Submission, yard: Yardstick) -> Scored:
         """Run a submission on `select` or `final`, once; the reading is recorded before it is returned.
 
-        Raises Refusal for a second reading, and for one before research has ended; both are recorded. A campaign that
-        was killed after a reading gets it again from the vault when it is resumed, once: nothing is run for it.
+        Raises Refusal, recorded, for a second reading and for one before research has ended. A campaign that was killed
+        after a reading gets it again from the vault when it is resumed, once: nothing is run for it.
         """
-        key = (set_name, submission.id)
-        resumed = key in self._resumed and key not in self._read
+        resumed = (key := (set_name, submission.id)) in self._resumed and key not in self._read
         if (why := account.may_read(self.state, set_name, submission.id, resumed)) is not None:
             self.refuse("lab", why, verb="read", set=set_name, submission=submission.id)
         self._read.add(key)
@@ -587,10 +584,6 @@ class Lab:
 
 def _over() -> Refusal:
     return Refusal("the research time of this campaign is over", over=True)
-
-
-def _later(work: Callable[[str, Sequence[int]], T], request: Request) -> Callable[[], T]:
-    return lambda: work(request.snapshot, request.seeds)
 
 
 def _told(s: Submission) -> dict[str, Any]:
