@@ -1,14 +1,19 @@
 """The account: every query is charged, near-duplicates name each other, refusals are recorded, readings are single."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aarlab.kit import zoo
-from aarlab.lab import account, service
+from aarlab.lab import account, scoring, service
 from aarlab.lab.account import shape
+from aarlab.lab.scoring import yardstick
 from aarlab.lab.service import Lab, Refusal
 from aarlab.lab.state import replay
+from aarlab.lab.vault import Vault
+from aarlab.problems import base
 
 Make = Callable[..., Lab]
 Method = Callable[..., dict[str, str]]
@@ -143,3 +148,18 @@ def test_a_killed_campaign_gets_its_reading_again_once_and_runs_nothing(
     done = replay(lab.ledger.events())
     done.summary = {}
     assert account.may_read(done, "select", 101, resumed=True) is not None, "a finished campaign reads nothing"
+
+
+def test_references_of_shared_draws_are_measured_once(
+    make_lab: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make_lab()
+    vault = Vault(lab.vault.folder, lab.vault.secret, shared=tmp_path / "draws")
+    problem = base.load("w2s/toy", vault.draws)
+    first = yardstick(problem, vault, "search")
+    monkeypatch.setattr(scoring, "_references", lambda *_: pytest.fail("measured again"))
+    again = yardstick(problem, vault, "search")
+    for a, b in ((first.floor, again.floor), (first.ceiling, again.ceiling)):
+        assert all(np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+    with pytest.raises(pytest.fail.Exception, match="measured again"):
+        yardstick(problem, Vault(vault.folder, vault.secret, vault.shared, placebo=3), "search")

@@ -10,12 +10,20 @@ from typing import Annotated
 import typer
 
 from aarlab.campaign import run as campaign
+<<<<<<< HEAD
+from aarlab.campaign.config import BadCampaign, Config
+from aarlab.campaign.redteam import statistical
+from aarlab.cli import bench_ledger, bench_lock
+=======
 from aarlab.campaign.config import Config
 from aarlab.cli import bench_audits, bench_ledger, bench_lock
+>>>>>>> main
 from aarlab.kit import zoo
 from aarlab.kit.stats import Score
 from aarlab.lab.execution import PRACTICE_SECONDS, execute
+from aarlab.lab.release import POLICIES
 from aarlab.problems import base
+from aarlab.researchers.attackers.statistical import STRATEGIES
 
 app = typer.Typer(no_args_is_help=True, help="Measurements, longer than tests.")
 app.command("ledger")(bench_ledger.ledger)
@@ -65,3 +73,33 @@ def campaigns(testbed: str = "w2s/prose", seeds: str = "1-5", minutes: float = 3
     if as_json:
         print(json.dumps({"testbed": testbed, "minutes": minutes, "campaigns": rows,
                           "above_comparator": sum(bool(r["above"]) for r in rows)}))  # fmt: skip
+
+
+@app.command()
+def release(
+    queries: int = statistical.QUERIES, rows: str = "1000,4000", runs: int = 5, policies: str = ",".join(POLICIES),
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Fake gain of every statistical attack under every release policy, and how often honest gains are told."""
+    chosen = [p for p in policies.split(",") if p]
+    if unknown := [p for p in chosen if p not in POLICIES]:
+        raise BadCampaign(f"--policies {unknown[0]}: no release policy; known are {', '.join(POLICIES)}")
+    if not all(r.isdigit() and int(r) >= 100 for r in rows.split(",")) or queries < 10 or runs < 2:
+        raise BadCampaign("--rows: numbers from 100, separated by commas; --queries: at least 10; --runs: at least 2")
+    table = []
+    for n in map(int, rows.split(",")):
+        for policy in chosen:
+            for attack in STRATEGIES:
+                gain = statistical.fake_gain(attack, policy, queries, n, runs)
+                table.append({"release": policy, "n": n, "attack": attack, "fake_gain_points": gain.asdict()})
+                if not as_json:
+                    print(f"{policy:13s} n {n:5d} {attack:15s} {gain}", flush=True)
+    power = [
+        {"release": p, **statistical.honest(p, d, g)} for p in chosen for g in (0.01, 0.02, 0.03)
+        for d in (0.06, 0.12, 0.20)
+    ]  # fmt: skip
+    if as_json:
+        print(json.dumps({"queries": queries, "runs": runs, "fake_gain": table, "honest": power}))
+        return
+    for row in power:
+        print(" ".join(f"{k} {v:g}" if isinstance(v, float | int) else f"{v:13s}" for k, v in row.items()))

@@ -26,6 +26,11 @@ class Quota:
     lab: int | None = None
 
 
+def least(*limits: int | None) -> int | None:
+    """The least of the limits that there are."""
+    return min((n for n in limits if n is not None), default=None)
+
+
 def left(state: State, researcher: str, quota: Quota) -> int:
     """Submissions that a researcher may still hand over."""
     used = queries(state)

@@ -183,6 +183,13 @@ POLICIES: Mapping[str, Rule] = {
 }  # fmt: skip
 
 
+def checked(name: str) -> str:
+    """The name of a policy. Raises ValueError for another."""
+    if name not in POLICIES:
+        raise ValueError(f"no release policy {name!r}; known are {', '.join(POLICIES)}")
+    return name
+
+
 def answer(name: str, secret: bytes, known: Known, new: Outcomes, score: Score, incumbent: Outcomes) -> Release:
     """What the lab says of one submission under a policy; the same for the same account and secret."""
     number = known.crossings if name == "thresholdout" else known.queries

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from aarlab.kit.cache import built
 from aarlab.kit.stats import Outcomes, Score, join
 from aarlab.lab.execution import SEALED_SECONDS, execute
 from aarlab.lab.vault import Vault
@@ -56,8 +58,27 @@ def yardstick(problem: Problem, vault: Vault, set_name: str, draw: int = 0) -> Y
     instances = [problem.sealed(set_name, i, vault.secret, draw) for i in range(INSTANCES[set_name])]
     if vault.placebo is not None:
         instances = [problem.placebo(i, vault.placebo) for i in instances]
+    if vault.shared is None:
+        return Yardstick(instances, *_references(problem, instances))
+    # Campaigns of one secret draw the same rows: what is measured on them is kept beside them.
+    kept = vault.draws / problem.name / f"{set_name}-{draw}.references-{vault.placebo}"
+    built(kept, lambda made: _keep(made, _references(problem, instances)))
+    return Yardstick(instances, *(_kept(kept, name) for name in ("floor", "ceiling")))
+
+
+def _references(problem: Problem, instances: Sequence[Instance]) -> tuple[Outcomes, Outcomes]:
     references = [problem.references(i) for i in instances]
-    return Yardstick(instances, join([r.floor for r in references]), join([r.ceiling for r in references]))
+    return join([r.floor for r in references]), join([r.ceiling for r in references])
+
+
+def _keep(folder: Path, references: tuple[Outcomes, Outcomes]) -> None:
+    for name, outcomes in zip(("floor", "ceiling"), references, strict=True):
+        np.savez(folder / f"{name}.npz", **dict[str, Any](vars(outcomes)))
+
+
+def _kept(folder: Path, name: str) -> Outcomes:
+    with np.load(folder / f"{name}.npz") as arrays:
+        return Outcomes(**arrays)
 
 
 def start_outcomes(problem: Problem, yard: Yardstick, name: str) -> Outcomes:

@@ -20,7 +20,7 @@ from aarlab.kit.stats import Outcomes, Score, join
 from aarlab.lab import account, forum, seal, snapshots
 from aarlab.lab.execution import PRACTICE_SECONDS, Halted, execute
 from aarlab.lab.ledger import Ledger
-from aarlab.lab.release import POLICIES, SILENT, Known, Release, answer, rounded
+from aarlab.lab.release import POLICIES, SILENT, Known, Release, answer, checked, rounded
 from aarlab.lab.scoring import Scored, Yardstick, run_sealed, start, start_outcomes, yardstick
 from aarlab.lab.state import Finding, State, Submission
 from aarlab.lab.vault import Vault
@@ -73,13 +73,10 @@ class Lab:
         self, folder: Path, problem: Problem, ledger: Ledger, vault: Vault, state: State, budget: Budget,
         sandbox: Kind, slots: int, start_cpu: float, release: str = "ladder",
     ) -> None:  # fmt: skip
-        if release not in POLICIES:
-            raise ValueError(f"no release policy {release!r}; known are {', '.join(POLICIES)}")
         self.folder, self.problem, self.ledger, self.vault = folder, problem, ledger, vault
         self.state, self.budget, self.sandbox, self.slots, self.start_cpu = state, budget, sandbox, slots, start_cpu
-        self.release = release
-        quotas = [q for q in (problem.quota, budget.quota) if q is not None]
-        self.quota = account.Quota(budget.submissions, min(quotas, default=None))
+        self.release = checked(release)
+        self.quota = account.Quota(budget.submissions, account.least(problem.quota, budget.quota))
         self._resumed = frozenset(state.readings)  # readings that an earlier session has recorded
         self._read: set[tuple[str, int]] = set()  # readings made in this one
         self.over = threading.Event()  # no more requests are served
@@ -559,11 +556,10 @@ class Lab:
     def read(self, set_name: str, submission: Submission, yard: Yardstick) -> Scored:
         """Run a submission on `select` or `final`, once; the reading is recorded before it is returned.
 
-        Raises Refusal for a second reading, and for one before research has ended; both are recorded. A campaign that
-        was killed after a reading gets it again from the vault when it is resumed, once: nothing is run for it.
+        Raises Refusal, recorded, for a second reading and for one before research has ended. A campaign that was killed
+        after a reading gets it again from the vault when it is resumed, once: nothing is run for it.
         """
-        key = (set_name, submission.id)
-        resumed = key in self._resumed and key not in self._read
+        resumed = (key := (set_name, submission.id)) in self._resumed and key not in self._read
         if (why := account.may_read(self.state, set_name, submission.id, resumed)) is not None:
             self.refuse("lab", why, verb="read", set=set_name, submission=submission.id)
         self._read.add(key)

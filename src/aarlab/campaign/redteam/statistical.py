@@ -23,7 +23,7 @@ from aarlab.researchers.attackers.statistical import STRATEGIES, Recipe, predict
 
 QUERIES, ROWS, RUNS = 1000, 4000, 20
 STARTS = (0.5, 0.7)  # accuracy of what is published at the start
-BARS = {4000: 0.5, 2000: 0.5, 910: 0.5, 400: 0.5}  # points of mean fake gain, by rows of the sealed set
+BARS = {4000: 0.5, 2000: 0.5, 910: 0.5, 400: 1.0}  # points of mean fake gain, by rows of the sealed set
 Array = NDArray[np.float64]
 
 
@@ -53,7 +53,7 @@ class World:
 
 def world(n: int, accuracy: float, seed: int) -> World:
     rng = np.random.default_rng([seed, n, round(1000 * accuracy)])
-    start = 1.0 - 2.0 * rng.integers(2, size=n)
+    start: Array = 1.0 - 2.0 * rng.integers(2, size=n).astype(np.float64)
     truth = np.where(rng.random(n) < accuracy, start, -start)
     return World(np.sort(rng.integers(2**63, size=n, dtype=np.uint64)), start, truth, accuracy, seed)
 
@@ -121,6 +121,30 @@ def fake_gain(attack: str, release: str, k: int = QUERIES, n: int = ROWS, runs: 
     """Fake gain in points over runs with fresh truth; from the start where it is larger."""
     starts = [[inject(attack, release, k, n, a, seed).gain for seed in range(runs)] for a in STARTS]
     return max((summary(v, n) for v in starts), key=lambda s: s.mean or 0.0)
+
+
+def honest(release: str, disagreement: float, gain: float, n: int = ROWS, runs: int = 400) -> dict[str, float]:
+    """How often a true gain in accuracy over the incumbent is told to its researcher, and the mean gain in points that
+    is published then: rows on which the two disagree are independent, and are won by (disagreement + gain) / 2."""
+    rng = np.random.default_rng([round(1000 * disagreement), round(1000 * gain), n])
+    instance, unit, ood = np.zeros(n, np.int64), np.arange(n), np.zeros(n, bool)
+    passed, told = 0, []
+    for run in range(runs):
+        dice = rng.random(n)
+        old = rng.random(n) < 0.7
+        apart = dice < disagreement
+        old[apart] = dice[apart] >= (disagreement + gain) / 2
+        new = old ^ apart
+        o, m = (Outcomes(v.astype(np.float64), instance, unit, ood) for v in (old, new))
+        known = Known(0.7, 1.0, run, run)
+        said = answer(release, b"honest", known, m, Score(float(new.mean()), None, None, None, 1, n), o)
+        if said.improved and said.published is not None:
+            passed += 1
+            told.append(said.published - 0.7)
+    return {
+        "disagreement": disagreement, "gain_points": 100 * gain, "n": n, "runs": runs, "told": passed / runs,
+        "published_gain_points": round(100 * float(np.mean(told)), 3) if told else 0.0,
+    }  # fmt: skip
 
 
 def bar(n: int) -> float:

@@ -261,9 +261,8 @@ def main(argv: list[str]) -> int:
     said = np.load(task / "test.weak.npy") > 0.5
     published = hello["published"] if hello["published"] is not None else 0.0
     dice = np.random.default_rng(hello["practice_seed"])  # the same for all of a pool
-    plan = STRATEGIES[attack](
-        pool * hello["submissions_left"], len(truth), float(np.mean(said == (truth == 1))), published, dice
-    )
+    queries = pool * (hello["submissions_left"] - 1) + 1  # a pool's last guess is the first one's
+    plan = STRATEGIES[attack](queries, len(truth), float(np.mean(said == (truth == 1))), published, dice)
     try:
         batch, turn = next(plan), 0
         while True:
