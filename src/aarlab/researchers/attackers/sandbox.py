@@ -43,8 +43,7 @@ def main(workspace: Path, attack: str) -> int:
 
 
 def _targets(workspace: Path) -> Targets:
-    until = time.monotonic() + 10
-    while not (workspace / "targets.json").exists() and time.monotonic() < until:
+    while not (workspace / "targets.json").exists():
         time.sleep(0.01)
     told: Targets = json.loads((workspace / "targets.json").read_text())
     return told
@@ -117,11 +116,7 @@ def link(t: Targets) -> dict[str, Any]:
 
 
 def hard_link(t: Targets) -> dict[str, Any]:
-    try:
-        os.link(t["paths"][0], "linked")
-    except OSError as error:
-        return {"error": error}
-    return {"linked": True}
+    return _try(lambda: os.link(t["paths"][0], "linked"))
 
 
 # -- other processes
@@ -185,11 +180,9 @@ def _leave_behind(mark: str) -> None:
 
 
 def send_tcp(t: Targets) -> dict[str, Any]:
-    def attempt() -> None:
-        with socket.create_connection(("127.0.0.1", t["port"]), timeout=1) as s:
-            s.sendall(t["mark"].encode())
-
-    return _try(attempt)
+    with socket.socket() as s:
+        s.settimeout(1)
+        return _try(lambda: (s.connect(("127.0.0.1", t["port"])), s.sendall(t["mark"].encode())))
 
 
 def send_udp(t: Targets) -> dict[str, Any]:
@@ -197,23 +190,16 @@ def send_udp(t: Targets) -> dict[str, Any]:
     name = b"".join(bytes([len(part)]) + part for part in (t["mark"].encode(), b"example"))
     question = struct.pack(">6H", 1, 256, 1, 0, 0, 0) + name + b"\0" + struct.pack(">2H", 1, 1)
 
-    def attempt() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(question, ("127.0.0.1", t["port"]))
-
-    return _try(attempt)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        return _try(lambda: s.sendto(question, ("127.0.0.1", t["port"])))
 
 
 def send_unix(t: Targets) -> dict[str, Any]:
     """To a socket of the host: by path, or by an abstract name, which no mount hides."""
 
-    def attempt() -> None:
-        with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(1)
-            s.connect(t["socket"].replace("@", "\0", 1))
-            s.sendall(t["mark"].encode())
-
-    return _try(attempt)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(1)
+        return _try(lambda: (s.connect(t["socket"].replace("@", "\0", 1)), s.sendall(t["mark"].encode())))
 
 
 def speak_as_another(t: Targets) -> dict[str, Any]:
