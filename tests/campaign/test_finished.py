@@ -31,7 +31,7 @@ PROMISED = {
     "report": str,
 }  # fmt: skip
 # Beyond the promised fields: the stamp of the secret, phases' times, who was read on select, why there is no best.
-MORE = {"secret", "placebo", "seconds", "finalists", "why"}
+MORE = {"secret", "placebo", "record", "seconds", "finalists", "why"}
 MORE_OF_BEST = {"accused_by", "submission", "snapshot", "placebo_rank", "p_redrawn"}
 
 

@@ -43,6 +43,7 @@ KNOBS = (0.6, 1.0)
 PRACTISED, ELSEWHERE = 10, 5
 HELD_OUT = 3  # every third method is kept from whoever chooses thresholds
 RESAMPLES = 4000
+CHUNK = 12  # methods of one testbed that one worker takes at a time
 COMPUTED = {"w2s/arithmetic": "compute", "w2s/program": "run_program"}
 NAMED = ("ends", "begins", "marks", "longer")
 METHODS = Path(str(resources.files("aarlab.researchers.attackers").joinpath("methods")))
@@ -244,7 +245,13 @@ def audits(
     began, rows = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="aarlab-bench-") as folder, workers.pool(workers_) as pool:
         vault = vaults.create(Path(folder) / "vault")
-        jobs = [pool.submit(measure, n, vault, entries(n, count)) for n in names]
+        parts = [
+            (n, known[i : i + CHUNK])
+            for n in names
+            for known in [entries(n, count)]
+            for i in range(0, len(known), CHUNK)
+        ]
+        jobs = [pool.submit(measure, n, vault, part) for n, part in parts]
         for job in as_completed(jobs):
             for row in job.result():
                 rows.append(row)

@@ -15,8 +15,11 @@ VERDICTS = {
     "elicitation with one teacher bit": "elicitation with one teacher bit", "student-free": "student-free",
     "informs": "informs",
 }  # fmt: skip
-LIKE = {"informs": "not_run", "student-free": "fail", "weak-to-strong": "pass", "elicitation": "pass"}  # how a verdict is shown
-LIKE["elicitation with one teacher bit"] = "pass"
+# How a verdict is shown: as one of the plain ones.
+LIKE = {
+    "informs": "not_run", "student-free": "fail", "weak-to-strong": "pass", "elicitation": "pass",
+    "elicitation with one teacher bit": "pass",
+}  # fmt: skip
 
 
 def figure(score: Score, digits: int = 2) -> str:
