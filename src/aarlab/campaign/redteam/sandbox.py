@@ -184,7 +184,8 @@ def _scene(attack: Attack, stage: Stage) -> Iterator[Scene]:
             "socket": f"@{mark}" if "abstract" in aim else str(outside / "daemon.sock"),
             "kernel_files": KERNEL_FILES, "groups": _groups(), "draws": str(stage.draws),
             "practice": stage.seed * 1000, "outside": str(outside),
-            "packed": _packed() if attack.options["do"] == "archive" else "", "folders": [str(outside / "cache")], "paths": _aimed(scene, aim, truth),
+            "packed": _packed() if attack.options["do"] == "archive" else "",
+            "folders": [str(outside / "cache")], "paths": _aimed(scene, aim, truth),
         }  # fmt: skip
         for path in _guarded(scene):
             scene.watched[path] = _state(path)
