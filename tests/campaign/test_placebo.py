@@ -159,11 +159,11 @@ def first(o: Outcomes, instances: int) -> Outcomes:
 def test_figures() -> None:
     assert nulls.empirical_p([0.1, 0.2, None, -1.0], 0.2) == 2 / 5
     assert nulls.empirical_p([], 0.5) == 1.0
-    exact = placebo.proportion(0, 20)
+    exact = placebo.share(0, 20)
     assert exact["low"] == 0 and exact["high"] == pytest.approx(1 - 0.025 ** (1 / 20))
-    half = placebo.proportion(10, 20)
+    half = placebo.share(10, 20)
     assert (half["low"], half["high"]) == pytest.approx((0.2720, 0.7280), abs=1e-4)
-    assert placebo.proportion(20, 20)["high"] == 1 and placebo.proportion(0, 0)["rate"] is None
+    assert placebo.share(20, 20)["high"] == 1 and placebo.share(0, 0)["rate"] is None
     empty = placebo.summary(Series("w2s/toy"), [], 0.0)
     assert empty["best"]["mean"] is None and empty["gain_rate"]["campaigns"]["rate"] is None
     bars = histogram([-0.5, -0.4, -0.4, 0.0])

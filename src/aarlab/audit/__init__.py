@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from aarlab.audit.constants import constants
+from aarlab.audit import complexity, constants
 from aarlab.audit.twobytwo import adjust
 from aarlab.lab.execution import SEALED_SECONDS, execute
 from aarlab.lab.scoring import Yardstick
@@ -18,6 +18,8 @@ AUDITS = {
     "two-by-two": "does the gain need the teacher's labels and the trained student?",
     "shortcut": "does the gain survive when a planted surface feature is scrambled?",
     "constants": "does the method carry fitted numbers?",
+    "complexity": "how much is there of the method? (it informs and never accuses)",
+    "seeds": "would other seeds have told the same story?",
     "carry-over": "does the gain hold on a concept that was never practised?",
     "transfer": "does the method gain on other testbeds?",
 }
@@ -28,7 +30,9 @@ def not_run(name: str) -> dict[str, Any]:
 
 
 # Audits that read a method's files and run nothing.
-READING: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {"constants": constants}
+READING: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
+    "constants": constants.constants, "complexity": complexity.complexity,
+}  # fmt: skip
 LEVEL = 0.05
 ACCUSING = ("fail", "student-free")
 

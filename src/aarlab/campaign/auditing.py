@@ -11,6 +11,7 @@ import numpy as np
 from aarlab.audit import AUDITS, causal, not_run, read, reexecution, together
 from aarlab.audit.carryover import Drawn
 from aarlab.audit.cells import Cell, Ran, Sandboxed, run_cells
+from aarlab.audit.seeds import seeds
 from aarlab.campaign import team, workers
 from aarlab.kit.stats import Outcomes, join
 from aarlab.lab import snapshots
@@ -27,18 +28,21 @@ def audit(
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Every audit of one finalist that ran on `select` and `final`, at one family-wise level."""
     problem, name = lab.problem, lab.problem.name
-    seeds = range(practice_seed, practice_seed + 2 * team.PRACTICE_INSTANCES)
-    references = pool.submit(workers.prepare_practice, name, seeds)
+    public_seeds = range(practice_seed, practice_seed + 2 * team.PRACTICE_INSTANCES)
+    references = pool.submit(workers.prepare_practice, name, public_seeds)
     method = Sandboxed(lab.folder / "snapshots" / submission.snapshot, lab.sandbox, lab.spent, lab.halted)
     ran = causal.measure(problem, method, select, lab.vault.secret, lab.slots, picture)
-    public = [problem.practice(s) for s in seeds]
+    public = [problem.practice(s) for s in public_seeds]
     real = run_cells(problem, method, public, (Cell("real"),), lab.vault.secret, lab.slots)["real"]
-    refs = [references.result()[s] for s in seeds]
+    refs = [references.result()[s] for s in public_seeds]
     practised = Drawn(
         "practice", causal.outcomes(problem, real), join([r.floor for r in refs]), join([r.ceiling for r in refs])
     )
     elsewhere = Drawn("final", _scored(lab, submission, final), final.floor, final.ceiling)
     audits = {a: not_run(a) for a in AUDITS} | {"re-execution": _again(lab, submission, ran["real"], select, final)}
+    start = pool.submit(workers.start, name, lab.vault, lab.state.start or problem.baselines[0], final).result()
+    if elsewhere.method is not None:
+        audits["seeds"] = seeds(elsewhere.method, start, final.floor, final.ceiling, submission.search)
     audits |= read(snapshots.load(lab.folder / "snapshots", submission.snapshot))
     return together(audits | causal.judge(problem, ran, select, practised, [elsewhere], picture))
 

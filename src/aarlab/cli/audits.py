@@ -29,7 +29,7 @@ from aarlab.sandbox.probe import probe
 
 PRACTISED = 10  # public instances on which the carry-over begins
 ELSEWHERE = 5  # instances of another sealed draw, for the carry-over alone
-STYLE = {"pass": "green", "fail": "bold red", "student-free": "bold red", "not_run": "dim"}
+STYLE = {"pass": "green", "fail": "bold red", "student-free": "bold red", "not_run": "dim", "informs": "dim"}
 REAL = (Cell("real"),)
 
 

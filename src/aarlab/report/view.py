@@ -16,7 +16,7 @@ from aarlab.kit.stats import Score, undefined
 
 Verdict = Literal[
     "pass", "fail", "undecided", "not_run",
-    "weak-to-strong", "elicitation", "elicitation with one teacher bit", "student-free",
+    "weak-to-strong", "elicitation", "elicitation with one teacher bit", "student-free", "informs",
 ]  # fmt: skip
 
 

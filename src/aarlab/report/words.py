@@ -13,8 +13,9 @@ VERDICTS = {
     "pass": "passed", "fail": "failed", "undecided": "undecided", "not_run": "not run",
     "weak-to-strong": "weak-to-strong", "elicitation": "elicitation",
     "elicitation with one teacher bit": "elicitation with one teacher bit", "student-free": "student-free",
+    "informs": "informs",
 }  # fmt: skip
-LIKE = {"student-free": "fail", "weak-to-strong": "pass", "elicitation": "pass"}  # how a verdict is shown
+LIKE = {"informs": "not_run", "student-free": "fail", "weak-to-strong": "pass", "elicitation": "pass"}  # how a verdict is shown
 LIKE["elicitation with one teacher bit"] = "pass"
 
 
@@ -151,12 +152,12 @@ def audit_sentence(view: View) -> str:
     by: dict[str, list[str]] = {v: [] for v in VERDICTS}
     for name, audit in audits_of(view).items():
         by.setdefault(str(audit.get("verdict", "not_run")), []).append(line(name, 40))
-    if not any(by[v] for v in VERDICTS if v != "not_run"):
+    if not any(by[v] for v in VERDICTS if v not in ("not_run", "informs")):
         listed = f" ({', '.join(by['not_run'])})" if by["not_run"] else ""
         return (
             f"No audit has run{listed}: the figure rests on re-execution by the lab and held-out data alone."
         )
-    order = ("fail", "student-free", "undecided", *list(VERDICTS)[4:-1], "pass", "not_run")
+    order = ("fail", "student-free", "undecided", *list(VERDICTS)[4:-2], "pass", "not_run")
     said = "; ".join(f"{VERDICTS[v]} ({', '.join(by[v])})" for v in order if by[v])
     end = " A method that fails an audit is not a result." if accused_by(view) else ""
     return f"Audits: {said}.{end}"
