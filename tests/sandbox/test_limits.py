@@ -299,3 +299,15 @@ def test_limits_are_in_force_from_the_first_instruction() -> None:
 
 def test_an_unknown_program() -> None:
     assert run(Box(), ["/no/such/program"], LIMITS).code == "crashed"
+
+
+@pytest.mark.parametrize(
+    "take",
+    ["import mmap; held = mmap.mmap(-1, 2**20); held.write(b'x' * 2**20)",
+     "import os; held = os.memfd_create('x'); os.write(held, b'x' * 2**20)"],
+    ids=["shared pages", "files in memory"],
+)  # fmt: skip
+def test_memory_that_is_nobodys_own(take: str, layers: str) -> None:
+    code = f"import time\nkept = []\nfor _ in range(150):\n    {take}; kept.append(held)\ntime.sleep(2)"
+    assert python(code, replace(LIMITS, memory_mb=100)).code == "memory"
+    assert python(code.replace("sleep(2)", "sleep(.3)"), replace(LIMITS, memory_mb=400)).code == "ok"

@@ -1,7 +1,9 @@
 """System calls that namespaces do not wall in are refused inside, and work outside."""
 
 import platform
+import stat
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +45,39 @@ def test_programs_are_well_formed() -> None:
         program = seccomp.program(machine)
         assert len(program) % 8 == 0 and struct.unpack("=HBBI", program[-8:])[0] == seccomp.RETURN
     assert seccomp.program("riscv64") == b""
+
+
+SET_ID = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+os.umask(0)
+done = []
+def tries(name, call):
+    try:
+        call()
+    except OSError:
+        return
+    done.append(name)
+for mode in (0o4755, 0o2755, 0o6755, 0o1755, 0o755):
+    open("x", "w").close()
+    fd = os.open("x", os.O_RDWR)
+    tries("chmod", lambda: os.chmod("x", mode))
+    tries("fchmod", lambda: os.fchmod(fd, mode))
+    tries("open", lambda: os.close(os.open(f"o{mode}", os.O_CREAT | os.O_WRONLY, mode)))
+    tries("unnamed", lambda: os.close(os.open(".", os.O_TMPFILE | os.O_WRONLY, mode)))
+    tries("mknod", lambda: os.mknod(f"n{mode}", 0o100000 | mode))
+    done.append(oct(mode))
+print(*done)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in seccomp.ARCHITECTURES, reason="no filter for this machine")
+@pytest.mark.usefixtures("walls")
+def test_no_file_runs_as_its_owner(workspace: Path) -> None:
+    box = Box(writable={"/workspace": workspace})
+    every = "chmod fchmod open unnamed mknod"
+    inside = python(SET_ID, box=box)
+    assert inside.stdout.decode().split("0o4755 0o2755 0o6755 ")[1:] == [f"{every} 0o1755 {every} 0o755\n"], inside
+    assert not [p for p in workspace.iterdir() if p.lstat().st_mode & (stat.S_ISUID | stat.S_ISGID)]
+    outside = python(SET_ID, box=Box("none", writable={"/workspace": workspace}))
+    assert outside.stdout.decode().startswith("chmod fchmod open")  # control

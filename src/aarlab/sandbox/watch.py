@@ -11,12 +11,13 @@ from pathlib import Path
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 DEPTH = 64
+SHARED = 8 * 2**20  # so much shared memory is looked at closely: reading where it comes from takes time
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Sums over a process and its descendants; memory is what is private to each (shared libraries count once
-    at most, shared anonymous memory not at all)."""
+    """Sums over a process and its descendants; memory is what is private to each, its part of what is
+    shared without a file (a page of two processes counts half for each), and files in memory that it holds open."""
 
     tasks: int
     memory_bytes: int
@@ -27,6 +28,7 @@ def tree(pid: int, most_tasks: int) -> Tree:
     """What the tree below (and with) `pid` uses now; counting stops past `most_tasks`, as a fork bomb
     grows faster than it can be counted. Zeros where there is no /proc."""
     tasks, memory, ticks = 0, 0, 0
+    held: dict[int, int] = {}
     for process in descendants(pid):
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
@@ -36,9 +38,32 @@ def tree(pid: int, most_tasks: int) -> Tree:
             tasks += int(fields[17])
             pages = Path(f"/proc/{process}/statm").read_text().split()
             memory += (int(pages[1]) - int(pages[2])) * PAGE
+            if int(pages[2]) * PAGE > SHARED:
+                memory += _shared_bytes(process)
+            _note_memory_files(process, held)
         if tasks > most_tasks:
             break
-    return Tree(tasks, memory, ticks / TICK)
+    return Tree(tasks, memory + sum(held.values()), ticks / TICK)
+
+
+def _shared_bytes(process: int) -> int:
+    """This process's part of shared memory that has no file: shmem counts to no process's private pages."""
+    with contextlib.suppress(OSError, ValueError):
+        if int(Path(f"/proc/{process}/status").read_text().partition("RssShmem:")[2].split()[0]) * 1024 > SHARED:
+            rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+            return int(rollup.partition("Pss_Shmem:")[2].split()[0]) * 1024
+    return 0
+
+
+def _note_memory_files(process: int, held: dict[int, int]) -> None:
+    """Sizes of the files in memory (memfd) that a process holds open, by inode."""
+    folder = f"/proc/{process}/fd"
+    with contextlib.suppress(OSError):
+        for number in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"{folder}/{number}").startswith("/memfd:"):
+                    found = os.stat(f"{folder}/{number}")
+                    held[found.st_ino] = found.st_blocks * 512
 
 
 def descendants(pid: int) -> Iterable[int]:

@@ -106,6 +106,7 @@ class Scene:
     heard: int = 0  # bytes of the longest request that a verb was given
     seen: set[str] = field(default_factory=set)
     told: bool = False
+    waiting: set[str] = field(default_factory=set)  # researchers beside the attacker that are not told yet
 
 
 def judge(attack: Attack, stage: Stage) -> Result:
@@ -182,7 +183,8 @@ def _scene(attack: Attack, stage: Stage) -> Iterator[Scene]:
             "port": ports["udp" if udp else "tcp"], "terminal": os.ttyname(terminal),
             "socket": f"@{mark}" if "abstract" in aim else str(outside / "daemon.sock"),
             "kernel_files": KERNEL_FILES, "groups": _groups(), "draws": str(stage.draws),
-            "practice": stage.seed * 1000, "packed": _packed(), "outside": str(outside),
+            "practice": stage.seed * 1000, "outside": str(outside),
+            "packed": _packed() if attack.options["do"] == "archive" else "",
             "folders": [str(outside / "cache")], "paths": _aimed(scene, aim, truth),
         }  # fmt: skip
         for path in _guarded(scene):
@@ -315,9 +317,11 @@ def _state(path: Path) -> tuple[Any, ...] | None:
 def _meanwhile(scene: Scene, lab: Lab) -> None:
     """Tell the attackers where everything is, once; then look at them from outside."""
     if not scene.told:
-        scene.told = True
         _furnish(scene, lab)
         return
+    for name in sorted(scene.waiting):
+        if scene.attack.options["do"] != "slow_doors" or (lab.folder / "sandboxes/r1/held").exists():
+            _tell(scene, lab, name)
     _look_at_processes(scene)
 
 
@@ -338,11 +342,16 @@ def _furnish(scene: Scene, lab: Lab) -> None:
         return answer(researcher, request)
 
     setattr(lab, "answer", heard)  # noqa: B010
-    for name in sorted(lab.active):
-        workspace = lab.folder / "sandboxes" / name
-        draft = workspace / "targets.part"
-        draft.write_text(json.dumps(scene.targets))
-        draft.rename(workspace / "targets.json")
+    scene.told, scene.waiting = True, set(lab.active) - {"r1"}
+    _tell(scene, lab, "r1")
+
+
+def _tell(scene: Scene, lab: Lab, name: str) -> None:
+    """Give a researcher its targets; it waits for them."""
+    scene.waiting.discard(name)
+    draft = lab.folder / "sandboxes" / name / "targets.part"
+    draft.write_text(json.dumps({**scene.targets, "waits": name != "r1"}))
+    draft.rename(draft.with_name("targets.json"))
 
 
 def _look_at_processes(scene: Scene) -> None:
@@ -490,9 +499,9 @@ def _answers(scene: Scene, played: Played, events: list[Event]) -> Iterator[str]
 
 def _silenced(scene: Scene, played: Played, events: list[Event]) -> Iterator[str]:
     if scene.attack.options["do"] == "slow_doors":
-        heard = [e.seq for e in events if e.kind == "finding" and e.actor == "r2"]
-        ended = [e.seq for e in events if e.kind == "researcher_ended" and e.actor == "r1"]
-        if not heard or heard[0] > ended[0]:
+        heard = [e.time for e in events if e.kind == "finding" and e.actor == "r2"]
+        released = played.folder / "sandboxes" / "r1" / "released"
+        if not heard or not released.exists() or heard[0] >= released.stat().st_mtime:
             yield "a neighbour was not heard while it held the doors"
 
 

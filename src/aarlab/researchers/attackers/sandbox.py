@@ -29,7 +29,7 @@ from aarlab.kit.client import Client, LabError, read_method
 
 Targets = dict[str, Any]
 MB = 2**20
-HOLD = 0.7  # seconds: what was got is kept so long, for the judge to see it from outside
+HOLD = 0.6  # seconds: what was got is kept so long, for the judge to see it from outside
 LIBC = ctypes.CDLL(None, use_errno=True)
 CARD = 'name = "a gift"\nfamily = "other"\n'
 
@@ -81,8 +81,6 @@ def spoil(t: Targets) -> dict[str, Any]:
                 with path.open("ab") as file:
                     file.write(t["mark"].encode())
             done.append(str(path))
-        with contextlib.suppress(OSError):
-            path.chmod(0o666)
     return {"wrote": done}
 
 
@@ -180,9 +178,14 @@ def _leave_behind(mark: str) -> None:
 
 
 def send_tcp(t: Targets) -> dict[str, Any]:
-    with socket.socket() as s:
+    return _try(lambda: _send(socket.AF_INET, ("127.0.0.1", t["port"]), t["mark"]))
+
+
+def _send(family: int, address: Any, text: str) -> None:
+    with socket.socket(family) as s:
         s.settimeout(1)
-        return _try(lambda: (s.connect(("127.0.0.1", t["port"])), s.sendall(t["mark"].encode())))
+        s.connect(address)
+        s.sendall(text.encode())
 
 
 def send_udp(t: Targets) -> dict[str, Any]:
@@ -197,9 +200,7 @@ def send_udp(t: Targets) -> dict[str, Any]:
 def send_unix(t: Targets) -> dict[str, Any]:
     """To a socket of the host: by path, or by an abstract name, which no mount hides."""
 
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(1)
-        return _try(lambda: (s.connect(t["socket"].replace("@", "\0", 1)), s.sendall(t["mark"].encode())))
+    return _try(lambda: _send(socket.AF_UNIX, t["socket"].replace("@", "\0", 1), t["mark"]))
 
 
 def speak_as_another(t: Targets) -> dict[str, Any]:
@@ -335,16 +336,13 @@ def processes(t: Targets) -> dict[str, Any]:
 
 
 def threads(t: Targets) -> dict[str, Any]:
-    n = 0
     threading.stack_size(2**17)
-    try:
-        while n < t["size"]:
+    with contextlib.suppress(RuntimeError):
+        for _ in range(t["size"]):
             threading.Thread(target=time.sleep, args=(HOLD,), daemon=True).start()
-            n += 1
-    except RuntimeError as error:
-        return {"reached": n, "error": error}
+    n = threading.active_count() - 1
     time.sleep(HOLD / 2)
-    return {"reached": n, "finished": True}
+    return {"reached": n, "finished": n >= t["size"]}
 
 
 def memory(t: Targets) -> dict[str, Any]:
@@ -508,8 +506,7 @@ def large_request(t: Targets) -> dict[str, Any]:
 
 def slow_doors(t: Targets) -> dict[str, Any]:
     """Open more connections than are served, say a little on each, and wait; a neighbour wants to be heard."""
-    if _mine() != "r1":
-        time.sleep(0.5)
+    if t["waits"]:  # the neighbour, which is told its targets once the doors are held
         return _share(t, "is anybody there")
     held = []
     for _ in range(t["size"]):
@@ -519,7 +516,9 @@ def slow_doors(t: Targets) -> dict[str, Any]:
             s.connect(os.environ.get("LAB_SOCKET", "/lab.sock"))
             s.send(b'{"verb": ')
         held.append(s)
-    time.sleep(1.5)
+    Path("held").touch()
+    time.sleep(2)
+    Path("released").touch()
     return {"held": len(held)}
 
 
