@@ -2,19 +2,24 @@
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from aarlab.audit import record
 from aarlab.campaign import team
+from aarlab.campaign.config import Config
+from aarlab.campaign.redteam import sabotage
 from aarlab.lab import forum, server, service, snapshots
 from aarlab.lab.forum import BadFinding
 from aarlab.lab.service import Lab
 from aarlab.lab.state import Finding, State, Submission
 from aarlab.report import markup, text
+from aarlab.researchers import search
 from aarlab.sandbox.box import Box
 
 Off = Callable[[], AbstractContextManager[Any]]
@@ -154,6 +159,29 @@ def uncut(files: Mapping[str, str]) -> tuple[str, str]:
     return str(card.get("name")), str(card.get("family"))
 
 
+def gullible(*changes: tuple[str, str]) -> Off:
+    """Searchers without a part of their doubts: the program text changed. Raises if it does not hold what is changed."""
+
+    @contextlib.contextmanager
+    def off() -> Iterator[None]:
+        code = Path(search.__file__).read_text()
+        for doubt, belief in changes:
+            assert doubt in code, doubt
+            code = code.replace(doubt, belief)
+        program = Config.program
+
+        def other(config: Config, researcher: str) -> tuple[Path, list[str]]:
+            path, more = program(config, researcher)
+            return (careless, more) if path.name == "search.py" else (path, more)
+
+        with tempfile.TemporaryDirectory() as folder, patch.object(Config, "program", other):
+            careless = Path(folder) / "careless.py"
+            careless.write_text(code)
+            yield
+
+    return off
+
+
 OFF: dict[str, Off] = {
     "socket-names": believe_names,
     "one-door": mounts(every_door),
@@ -173,6 +201,19 @@ OFF: dict[str, Off] = {
     "checked-posts": lambda: patch.object(forum, "check", unchecked),
     "cut-to-size": lambda: patch.object(service, "describe", uncut),
     "few-mounts": mounts(whole_campaign),
+    "dead-ends": lambda: patch.object(sabotage, "dead_ends", lambda _: []),
+    "practised-minus-submitted": lambda: patch.object(sabotage, "withheld", lambda *_: False),
+    "slices": lambda: patch.object(sabotage, "sliced", lambda *_: []),
+    "second-mark": gullible(('board and not believable(theirs, board[0]["released"])', "False")),
+    "practised-first": gullible(
+        (
+            "            if not worth_a_try(me, finding):\n",
+            '            me.lab.submit(me.lab.fetch(finding["snapshot"])["files"])\n'
+            "            if not worth_a_try(me, finding):\n",
+        )
+    ),
+    "doubting-parser": gullible(("except Exception:", "except ZeroDivisionError:")),
+    "bounded-trust": gullible(("if not worth_a_try(me, finding):", "if False:")),
     "hash-chain": lambda: patch("aarlab.campaign.redteam.record.ledger.verify", lambda _: (0, "")),
 }
 
@@ -184,5 +225,3 @@ def without(defences: tuple[str, ...]) -> Iterator[None]:
         for name in defences:
             stack.enter_context(OFF[name]())
         yield
-
-
