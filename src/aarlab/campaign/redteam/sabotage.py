@@ -25,7 +25,7 @@ from aarlab.researchers.attackers import Attack
 
 INSTANCES = 5
 LEVEL = 0.01
-ENOUGH = 10  # experiments of the honest searcher after which a play ends
+ENOUGH = 8  # experiments of the honest searcher after which a play ends
 
 
 def judge(attack: Attack, stage: Stage) -> Result:
