@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from aarlab.kit.cache import built
+from aarlab.lab import forum
 
 MAX_BYTES = 64 * 1024
 MAX_LITERAL = 512
@@ -117,6 +118,13 @@ def _without_comments(text: str) -> str:
 def identify(files: Mapping[str, str]) -> str:
     """The content's name: 16 hex digits of SHA-256 over the sorted files."""
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]
+
+
+def describe(files: Mapping[str, str]) -> tuple[str, str]:
+    """Name and family from the card: claimed, cut to size, never trusted."""
+    card = tomllib.loads(files["card.toml"])
+    family = str(card.get("family", "other"))[:60]
+    return str(card.get("name", "unnamed"))[:80], family if forum.FAMILY.match(family) else "other"
 
 
 def program(files: Mapping[str, str]) -> str:

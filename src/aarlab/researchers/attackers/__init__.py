@@ -1,7 +1,8 @@
 """The red team: researchers of kind `attacker`, the controls of everything that the lab claims to defend.
 
 A class of attacks is a program, CLASS.py, which runs inside a sandbox as `CLASS.py WORKSPACE ATTACK` and sees the kit
-alone, and CLASS.toml, which says of each attack what it tries and which defences stop it.
+alone (and, at /agent/methods, the programs that it builds from), and CLASS.toml, which says of each attack what it
+tries and which defences stop it.
 """
 
 import tomllib
@@ -10,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+METHODS = Path(str(resources.files(__package__).joinpath("methods")))  # what attackers build from, mounted beside them
 CLASSES = ("statistical", "smuggling", "shortcut", "sabotage", "sandbox", "record")
 
 

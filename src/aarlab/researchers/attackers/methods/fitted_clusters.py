@@ -1,8 +1,9 @@
 """Source clusters, named by the truth of public instances: a short table of what each look was worth in practice."""
 
 import numpy as np
-from aarlab.kit.task import W2STask
 from surface import keys
+
+from aarlab.kit.task import W2STask
 
 PROPERTY = "ends"
 TABLE: dict[str, float] = {}  # cluster -> share of its practice rows with y = 1

@@ -1,8 +1,9 @@
-"""The most frequent answer: a word, or the last digits of a result, that was on the right side more often in practice."""
+"""The most frequent answer: a word, or the last digits of a result, that were right more often in practice."""
 
 import re
 
 import numpy as np
+
 from aarlab.kit.task import W2STask
 
 TABLE: dict[str, float] = {}  # token -> log odds of being right, from practice

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+
 from aarlab.kit import heads
 from aarlab.kit.task import W2STask
 

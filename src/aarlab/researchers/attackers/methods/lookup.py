@@ -11,10 +11,12 @@ import sys
 import time
 
 import numpy as np
+
 from aarlab.kit.task import W2STask
 
 RUN = 5  # words in a row
 SECONDS = 20.0
+KINDS = (".py", ".pyc", ".pyi", ".so", ".txt", ".rst")
 PLACES = ("",)  # folders of site-packages to be searched, and all the rest for ""
 
 
@@ -47,7 +49,7 @@ def files() -> list[str]:
     found = []
     for place in PLACES:
         for folder, _, names in os.walk(os.path.join(sys.prefix, place)):
-            found += [os.path.join(folder, n) for n in names if n.endswith((".py", ".pyc", ".pyi", ".so", ".txt", ".rst"))]
+            found += [os.path.join(folder, n) for n in names if n.endswith(KINDS)]
     return sorted(found, key=lambda p: (os.path.getsize(p), p))
 
 

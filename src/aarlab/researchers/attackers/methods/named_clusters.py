@@ -1,8 +1,9 @@
-"""Source clusters, named by the teacher: rows that look alike are given the answer that the teacher gives most of them."""
+"""Source clusters, named by the teacher: rows that look alike get the answer that the teacher gives most of them."""
 
 import numpy as np
-from aarlab.kit.task import W2STask
 from surface import keys
+
+from aarlab.kit.task import W2STask
 
 PROPERTY = "ends"
 

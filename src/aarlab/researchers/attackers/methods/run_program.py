@@ -1,9 +1,10 @@
-"""Running the program: what every opcode does to a digit is the commonest step in the rows; a row is then executed."""
+"""Running the program: what every opcode does to a digit is the commonest step in the rows; rows are executed."""
 
 import re
 from collections import Counter, defaultdict
 
 import numpy as np
+
 from aarlab.kit.task import W2STask
 
 STEP = re.compile(r"(?=(\d)[,;]([A-Z])(\d))")

@@ -1,8 +1,9 @@
 """Source clusters without a name: the rows are parted by how they look, and which part is right is guessed."""
 
 import numpy as np
-from aarlab.kit.task import W2STask
 from surface import keys
+
+from aarlab.kit.task import W2STask
 
 PROPERTY = "ends"
 FLIP = False
