@@ -3,6 +3,7 @@
 import contextlib
 import re
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from aarlab.audit import record
+from aarlab.audit import record, sandbagging
 from aarlab.campaign import team
 from aarlab.campaign.config import Config
 from aarlab.campaign.redteam import sabotage
-from aarlab.lab import forum, server, service, snapshots
+from aarlab.lab import forum, server, snapshots
 from aarlab.lab.forum import BadFinding
 from aarlab.lab.service import Lab
 from aarlab.lab.state import Finding, State, Submission
@@ -155,7 +156,7 @@ def unchecked(kind: object, title: object, text: object, family: object) -> None
 
 
 def uncut(files: Mapping[str, str]) -> tuple[str, str]:
-    card = service.tomllib.loads(files["card.toml"])
+    card = tomllib.loads(files["card.toml"])
     return str(card.get("name")), str(card.get("family"))
 
 
@@ -199,12 +200,14 @@ OFF: dict[str, Off] = {
     "forum-limits": no_limits,
     "pace": lambda: patch.object(server.Pace, "wait", lambda *_: 0.0),
     "checked-posts": lambda: patch.object(forum, "check", unchecked),
-    "cut-to-size": lambda: patch.object(service, "describe", uncut),
+    "cut-to-size": lambda: patch.object(snapshots, "describe", uncut),
     "few-mounts": mounts(whole_campaign),
-    "dead-ends": lambda: patch.object(sabotage, "dead_ends", lambda _: []),
-    "practised-minus-submitted": lambda: patch.object(sabotage, "withheld", lambda *_: False),
+    "dead-ends": lambda: patch.object(sandbagging, "dead_ends", lambda _: {"verdict": "pass"}),
+    "practised-minus-submitted": lambda: patch.object(
+        sandbagging, "practised_minus_submitted", lambda _: {"verdict": "pass"}
+    ),
     "slices": lambda: patch.object(sabotage, "sliced", lambda *_: []),
-    "second-mark": gullible(('board and not believable(theirs, board[0]["released"])', "False")),
+    "second-mark": gullible(('board and not believable(theirs, board[0].get("released"))', "False")),
     "practised-first": gullible(
         (
             "            if not worth_a_try(me, finding):\n",
