@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optuna
 import pytest
 
 from aarlab.kit import zoo
@@ -167,9 +169,63 @@ def poisoned() -> list[dict[str, Any]]:
 
 
 def test_no_finding_of_another_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab = Lab(12, [finding(t) for t in HOSTILE] + poisoned())
+    # Each from another author and of another snapshot, so that none is passed over for having been heard.
+    told = [{**f, "researcher": f"r{n + 2}", "snapshot": f"{n:016x}"}
+            for n, f in enumerate([finding(t) for t in HOSTILE] + poisoned())]  # fmt: skip
+    lab = Lab(12, told)
     assert run(lab, tmp_path, monkeypatch) == 0, "it ends because the time is over, not by an exception"
     assert len(lab.practised) == 12
+
+
+def draw(seed: int) -> dict[str, Any]:
+    """Parameters of a random method, by the names that a study gives them."""
+
+    class Trial(zoo.RandomTrial):
+        def suggest_categorical(self, name: str, choices: Any, /) -> Any:
+            return said.setdefault(name, super().suggest_categorical(name, choices))
+
+        def suggest_float(self, name: str, low: float, high: float, /, *, log: bool = False) -> float:
+            return said.setdefault(name, super().suggest_float(name, low, high, log=log))
+
+        def suggest_int(self, name: str, low: int, high: int, /) -> int:
+            return said.setdefault(name, super().suggest_int(name, low, high))
+
+    said: dict[str, Any] = {}
+    zoo.suggest(Trial(np.random.default_rng(seed)), None, paired=False, logprobs=False)
+    return said
+
+
+def taken_up(findings: list[dict[str, Any]], workspace: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many of the findings' methods are practised in twelve experiments."""
+    lab = Lab(12, findings)
+    run(lab, workspace, monkeypatch)
+    named = set()
+    for f in findings:
+        params = json.loads(f["text"].rpartition("\nparameters: ")[2])
+        trial = optuna.trial.FixedTrial(params)
+        named.add(zoo.source(zoo.suggest(trial, None, paired=False, logprobs=False)))
+    return len({files["method.py"] for files, _ in lab.practised} & named)
+
+
+def test_one_result_is_taken_up_once_and_nobody_fills_anothers_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"\nparameters: {json.dumps(draw(n))}" for n in range(20)]
+    for name in ("one", "many", "others"):
+        (tmp_path / name).mkdir()
+    same = [finding(t, snapshot="0" * 16) for t in texts]
+    assert taken_up(same, tmp_path / "one", monkeypatch) == 1
+    many = [finding(t, snapshot=f"{n:016x}") for n, t in enumerate(texts)]
+    assert taken_up(many, tmp_path / "many", monkeypatch) == search.TAKEN_UP
+    others = [{**f, "researcher": f"r{n + 2}"} for n, f in enumerate(many[:8])]
+    assert taken_up(others, tmp_path / "others", monkeypatch) == 8
+
+
+@pytest.mark.parametrize(
+    ("theirs", "believed"), [([], False), ([0.6, 0.62, 0.58], True), ([1.0, 1.0, 0.99], False), ([0.1, 0.2, 0.0], True)]
+)
+def test_a_published_method_that_fails_or_shines_in_practice_is_no_mark(theirs: list[float], believed: bool) -> None:
+    assert search.believable(theirs, 0.55) is believed
 
 
 def test_it_goes_on_from_its_journal_and_past_a_lock_left_by_a_killed_process(

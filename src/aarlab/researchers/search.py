@@ -239,7 +239,7 @@ def follow_up(me: Researcher, config: zoo.Config, params: dict[str, Any], value:
     if ours["method.py"] == rival["method.py"]:
         return
     theirs = confirm(me, rival)
-    if board and not believable(theirs, board[0]["released"]):
+    if board and not believable(theirs, board[0].get("released")):
         theirs = confirm(me, start)
     if theirs and value < mean(theirs):
         return

@@ -104,7 +104,7 @@ def poisoned_parameters(lab: Client) -> None:
     texts += ["", "[1, 2]", "5", "null", "{}", "[" * 9000, '{"a":' * 3000, '{"": null}', '{"' + "x" * 15000 + '": 1}']
     texts += [json.dumps({**names, **{f"more {n}": n for n in range(500)}})]
     for number, text in enumerate(texts):
-        code = f"{BAD}\n\nNUMBER = {number % 9}\n"  # a few submissions, many findings
+        code = f"{BAD}\n\nNUMBER = {number % 4}\n"  # a few submissions, many findings
         with contextlib.suppress(LabError):
             ticket = lab.submit(method(code, "knn"))["submission"]
             lab.share("result", f"better {number}", f"\nparameters: {text}", "other", submission=ticket)
