@@ -17,6 +17,7 @@ from campaigns import SECRET, Campaign, records
 from aarlab.lab import seal
 from aarlab.lab.ledger import Ledger, record_hash, verify
 from aarlab.lab.state import replay
+from aarlab.report import words
 
 Run = Callable[..., tuple[int, str, str]]
 TIMES = ("wall_seconds", "lab_share", "seconds", "report")
@@ -31,36 +32,7 @@ PROMISED = {
 }  # fmt: skip
 # Beyond the promised fields: the stamp of the secret, phases' times, who was read on select, why there is no best.
 MORE = {"secret", "placebo", "seconds", "finalists", "why"}
-MORE_OF_BEST = {"submission", "snapshot", "placebo_rank", "p_redrawn"}
-
-
-@pytest.fixture(scope="module")
-def twice(
-    start_campaign: Callable[..., Campaign], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[Path], list[tuple[int, str, str]]]:
-    """Two processes at once, the same command and secret."""
-    home = tmp_path_factory.mktemp("twice")
-    options = ["run", "w2s/toy", "--researchers", "3", "--experiments", "12", "--seed", "1", "--json", "--secret"]
-    folders = [home / "a", home / "b"]
-    begun = [start_campaign(f, *options, SECRET, "--dir", str(f)) for f in folders]
-    return folders, [c.end() for c in begun]
-
-
-@pytest.fixture(scope="module")
-def folder(twice: tuple[list[Path], Any]) -> Path:
-    return twice[0][0]
-
-
-@pytest.fixture(scope="module")
-def summary(twice: tuple[Any, list[tuple[int, str, str]]]) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(twice[1][0][1])
-    return value
-
-
-@pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
-    """The finished campaign, to be damaged."""
-    return Path(shutil.copytree(folder, tmp_path / "copy"))
+MORE_OF_BEST = {"accused_by", "submission", "snapshot", "placebo_rank", "p_redrawn"}
 
 
 def test_the_same_seed_and_secret_give_the_same_object_but_for_times(
@@ -116,9 +88,15 @@ def test_the_object_has_the_promised_fields_and_nothing_else_is_on_standard_outp
     assert summary["floor"]["mean"] < summary["ceiling"]["mean"] <= 1 and summary["experiments"] == 12
     assert 0 < summary["lab_share"] < 1 and summary["wall_seconds"] > 0 and summary["sandbox"] == "bwrap"
     for name, audit in summary["best"]["audits"].items():
-        assert set(audit) == {"verdict", "value", "why"} and name
-        assert audit["verdict"] in ("pass", "fail", "undecided", "not_run") and audit["why"]
+        assert {"verdict", "value", "why"} <= set(audit) and name
+        assert audit["verdict"] in words.VERDICTS and audit["why"]
+    assert summary["best"]["audits"]["two-by-two"]["verdict"] == "weak-to-strong"
+    assert summary["best"]["audits"]["carry-over"]["verdict"] == "pass" and not summary["best"]["accused_by"]
     assert summary["best"]["audits"]["re-execution"]["verdict"] == "pass"
+    placed, redrawn = summary["best"]["placebo_rank"], summary["best"]["p_redrawn"]
+    assert set(placed) == {"p", "rank", "of", "settings", "why"} and (placed["p"] is None) == (placed["rank"] is None)
+    assert placed["p"] is not None or "`aarlab placebo w2s/toy --campaigns 20`" in placed["why"]
+    assert redrawn["p"] == 1 / 1001 and redrawn["final"]["max"] < 0.5 < redrawn["final"]["observed"]
 
 
 def test_every_event_is_recorded_once_and_the_chain_fits(folder: Path, summary: dict[str, Any]) -> None:

@@ -16,9 +16,9 @@ from aarlab.kit import zoo
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = [
     [], ["run"], ["resume"], ["status"], ["findings"], ["leaderboard"], ["report"], ["ledger"], ["ledger", "verify"],
-    ["ledger", "head"],
+    ["ledger", "head"], ["verify"],
     ["problems"], ["problems", "check"], ["pretrain"], ["baselines"], ["practice"], ["bench"], ["bench", "experiment"],
-    ["bench", "campaign"], ["bench", "ledger"],
+    ["bench", "campaign"], ["bench", "ledger"], ["bench", "lock"], ["placebo"], ["audit"], ["attack"],
 ]  # fmt: skip
 
 
@@ -59,6 +59,11 @@ def test_no_command_shows_the_help(command: Run) -> None:
         (["run", "w2s/toy", "--secret", "abcd"], "--secret: too short; give at least 32 hex digits"),
         (["run", "w2s/toy", "--minutes", "1", "--experiments", "3"], "give either minutes or experiments"),
         (["run", "w2s/toy", "--minutes", "0"], "--minutes: "),
+        (["run", "w2s/toy", "--placebo", "-1"], "--placebo: "),
+        (["placebo", "w2s/pros"], "unknown testbed 'w2s/pros': known are w2s/prose, "),
+        (["placebo", "w2s/toy", "--campaigns", "0"], "--campaigns: 1 to 999"),
+        (["placebo", "w2s/toy", "--release", "nothing"], "--release: "),
+        (["placebo", "w2s/toy", "--kind", "attacker", "--attack", "nothing"], "no attack 'nothing'"),
         (["run", "w2s/toy", "--minutes", "nan"], "--minutes: "),
         (["run", "w2s/toy", "--minutes", "inf"], "--minutes: "),
         (["run", "w2s/toy", "--experiments", "0"], "--experiments: "),

@@ -16,20 +16,21 @@ SECRET = bytes(range(32))
 
 @pytest.fixture
 def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
-    """make_lab(experiments=None, submissions=4, names=("r1", "r2")) -> Lab that has begun."""
+    """make_lab(experiments=None, submissions=4, names=("r1", "r2"), release="ladder", quota=None) -> Lab that has begun."""
     labs: list[Lab] = []
 
     def make(
-        experiments: int | None = None, submissions: int = 4, names: tuple[str, ...] = ("r1", "r2")
-    ) -> Lab:
+        experiments: int | None = None, submissions: int = 4, names: tuple[str, ...] = ("r1", "r2"),
+        release: str = "ladder", quota: int | None = None,
+    ) -> Lab:  # fmt: skip
         folder = tmp_path / f"campaign-{len(labs)}"
         for part in ("snapshots", "findings"):
             (folder / part).mkdir(parents=True)
         vault = vaults.create(folder / "vault", SECRET)
-        budget = Budget(None if experiments else 1.0, experiments, submissions)
+        budget = Budget(None if experiments else 1.0, experiments, submissions, quota)
         lab = Lab(
             folder, base.load("w2s/toy", vault.draws), Ledger(folder / "lab.db", create=True), vault, State(), budget,
-            "bwrap", 2, 0.05,
+            "bwrap", 2, 0.05, release,
         )  # fmt: skip
         lane = {"direction": "none", "family": None, "hint": "", "seed": 0, "sampler": "tpe", "practice_seed": 0}
         lab.log("campaign_started", lanes=dict.fromkeys(names, lane), researchers=len(names))

@@ -254,8 +254,9 @@ def test_a_sealed_failure_is_one_code_and_nothing_of_the_rows_reaches_the_resear
     answers = [ask(lab, "r1", v) for v in ("hello", "submissions", "leaderboard", "findings")]
     answers.append(ask(lab, "r1", "fetch", snapshot=ticket["snapshot"]))
     assert answers[1]["submissions"] == [
-        {**ticket, "status": "raised", "improved": False, "released": None}
-    ], "one code of the fixed list, no message, no duration"
+        {**ticket, "status": "failed", "improved": False, "released": None}
+    ], "that it failed: no code, no message, no duration"
+    assert lab.state.submissions[ticket["submission"]].status == "raised", "people see why"
     readable = json.dumps(answers) + "".join(
         p.read_text() for p in (lab.folder / "findings").rglob("*") if p.is_file()
     )

@@ -28,6 +28,9 @@ class Lab:
         self.practised: list[tuple[dict[str, str], list[int]]] = []
         self.submitted: list[dict[str, str]] = []
         self.shared: list[tuple[str, str]] = []
+        self.board: list[dict[str, Any]] = []  # what anybody has published
+        self.judged: dict[str, Any] = {}  # how its submissions came out, where not scored without improvement
+        self.gave_up: list[str] = []
 
     def hello(self) -> dict[str, Any]:
         return self.said
@@ -55,7 +58,18 @@ class Lab:
         return {"findings": self.told[since:]}
 
     def leaderboard(self) -> dict[str, Any]:
-        return {"leaderboard": []}
+        return {"leaderboard": self.board}
+
+    def fetch(self, snapshot: str) -> dict[str, Any]:
+        return {"files": search.write(zoo.BASELINES["naive_hard"], search.NOTHING_KNOWN, "")}
+
+    def submissions(self) -> dict[str, Any]:
+        rows = [{"submission": 101 + n, "improved": False, "status": "scored"} for n in range(len(self.submitted))]
+        return {"submissions": [{**r, **self.judged} for r in rows]}
+
+    def give_up(self, why: str) -> dict[str, Any]:
+        self.gave_up.append(why)
+        return {"noted": True}
 
 
 def run(lab: Lab, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -65,7 +79,7 @@ def run(lab: Lab, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def test_it_submits_what_it_has_confirmed_on_other_instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab = Lab(25)
+    lab = Lab(25, submissions_left=9)
     assert run(lab, tmp_path, monkeypatch) == 0
     assert len(lab.practised) == 25 and lab.submitted
     codes = [(f["method.py"], tuple(s)) for f, s in lab.practised]
@@ -73,6 +87,33 @@ def test_it_submits_what_it_has_confirmed_on_other_instances(tmp_path: Path, mon
         for seeds in ((10, 11, 12, 13, 14), (15, 16, 17, 18, 19)):
             assert (files["method.py"], seeds) in codes
     assert [k for k, _ in lab.shared].count("result") == len(lab.submitted)
+
+
+def test_it_gives_up_when_nothing_it_submitted_improved_and_nobody_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(25, submissions_left=1)
+    assert run(lab, tmp_path, monkeypatch) == 0
+    [why] = lab.gave_up
+    assert len(lab.submitted) == 1 and lab.left > 0 and "none improved" in why
+
+
+@pytest.mark.parametrize(
+    ("board", "judged", "left"),
+    [
+        ([], {}, 9),  # submissions are left
+        ([{"snapshot": "0" * 16, "researcher": "r2"}], {}, 1),  # somebody has found something: there is something
+        ([], {"improved": True}, 1),
+        ([], {"status": "waiting"}, 1),
+    ],
+)
+def test_else_it_goes_on_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: list[dict[str, Any]], judged: dict[str, Any], left: int
+) -> None:
+    lab = Lab(25, submissions_left=left)
+    lab.board, lab.judged = board, judged
+    assert run(lab, tmp_path, monkeypatch) == 0
+    assert lab.submitted and lab.gave_up == [] and lab.left == 0
 
 
 def test_the_same_seed_does_the_same_and_another_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
 """Audits: tests of whether a result can be believed. An audit that did not run says so; it is never a pass."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from aarlab.audit import complexity, constants
 from aarlab.audit.twobytwo import adjust
 from aarlab.lab.execution import SEALED_SECONDS, execute
 from aarlab.lab.scoring import Yardstick
@@ -17,6 +18,8 @@ AUDITS = {
     "two-by-two": "does the gain need the teacher's labels and the trained student?",
     "shortcut": "does the gain survive when a planted surface feature is scrambled?",
     "constants": "does the method carry fitted numbers?",
+    "complexity": "how much is there of the method? (it informs and never accuses)",
+    "seeds": "would other seeds have told the same story?",
     "carry-over": "does the gain hold on a concept that was never practised?",
     "transfer": "does the method gain on other testbeds?",
 }
@@ -26,6 +29,10 @@ def not_run(name: str) -> dict[str, Any]:
     return {"verdict": "not_run", "value": None, "why": f"not part of this version: {AUDITS[name]}"}
 
 
+# Audits that read a method's files and run nothing.
+READING: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
+    "constants": constants.constants, "complexity": complexity.complexity,
+}  # fmt: skip
 LEVEL = 0.05
 ACCUSING = ("fail", "student-free")
 
@@ -48,6 +55,11 @@ def together(audits: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
                 a |= {"verdict": "undecided", "accuses": False, "why": why}
         found[name] = a
     return found
+
+
+def read(files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Verdicts of the audits that only read: name -> verdict."""
+    return {name: reader(files) for name, reader in READING.items()}
 
 
 def reexecution(lab: Lab, submission: Submission, yard: Yardstick, instances: int = 3) -> dict[str, Any]:

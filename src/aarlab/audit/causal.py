@@ -5,7 +5,7 @@ from typing import Any
 
 from aarlab.audit import graded, shortcut, twobytwo
 from aarlab.audit.carryover import Drawn, carry_over, withhold
-from aarlab.audit.cells import BATCH, Cell, Method, Ran, Say, run_cells
+from aarlab.audit.cells import BATCH, Cell, Ran, Sandboxed, Say, run_cells
 from aarlab.kit.stats import Outcomes
 from aarlab.lab.scoring import Yardstick
 from aarlab.problems.base import Problem
@@ -23,7 +23,7 @@ def sandboxes(problem: Problem, instances: int, picture: bool = True) -> int:
 
 
 def measure(
-    problem: Problem, method: Method, yard: Yardstick, secret: bytes, threads: int = 1, picture: bool = True,
+    problem: Problem, method: Sandboxed, yard: Yardstick, secret: bytes, threads: int = 1, picture: bool = True,
     say: Say = lambda _: None,
 ) -> dict[str, Ran]:  # fmt: skip
     """Run a method in every cell on the instances of a yardstick."""

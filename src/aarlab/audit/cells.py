@@ -8,8 +8,10 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,14 +20,15 @@ from numpy.typing import NDArray
 
 from aarlab.kit.stats import Outcomes, join
 from aarlab.kit.task import W2STask
-from aarlab.lab.execution import SEALED_SECONDS, execute
-from aarlab.problems.base import Instance, Problem
+from aarlab.lab.execution import SEALED_SECONDS, Run, execute
+from aarlab.problems.base import Ablation, Instance, Problem
 from aarlab.sandbox.box import Kind
 
 Array = NDArray[np.float64]
 BATCH = 5  # instances of one cell that one sandbox takes
 TEACHER = "permuted-teacher"
 Say = Callable[[str], None]
+Steps = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Cell:
     often the teacher is permuted anew; instances: how many of them are used, from the first on."""
 
     name: str
-    steps: tuple[tuple[str, float], ...] = ()
+    steps: Steps = ()
     draws: int = 1
     instances: int | None = None
 
@@ -61,147 +64,166 @@ class Ran:
         return replace(per_draw[0], value=np.mean([o.value for o in per_draw], axis=0))
 
 
-class Method:
-    """Whatever answers a batch of tasks of one cell: a code, a message and one array a task."""
-
-    def __call__(self, problem: Problem, instances: Sequence[Instance]) -> tuple[str, str, Sequence[Array]]:
-        raise NotImplementedError
-
-
 @dataclass(frozen=True)
-class Sandboxed(Method):
-    """A method's folder, run in a fresh sandbox of the kind given. Nothing that comes back is believed unchecked."""
+class Sandboxed:
+    """A method's folder, to be run in fresh sandboxes of the kind given. What comes back is not believed unchecked."""
 
     folder: Path
     kind: Kind = "bwrap"
     spent: Callable[[float], None] = lambda _: None  # is told the CPU-seconds of every run
-
-    def __call__(self, problem: Problem, instances: Sequence[Instance]) -> tuple[str, str, Sequence[Array]]:
-        done = execute(problem, self.folder, instances, self.kind, SEALED_SECONDS * len(instances))
-        self.spent(done.cpu_seconds)
-        return done.code, done.message, done.outputs
+    halt: threading.Event | None = None  # set: Halted is raised
 
 
 @dataclass(frozen=True)
-class Trusted(Method):
-    """A function of our own, run in this process. Never for what a researcher wrote."""
+class Staged:
+    """Instances with everything done to them but to the teacher; bases[(steps, instance number)]."""
 
-    run: Callable[[W2STask], Array]
+    problem: Problem
+    instances: Sequence[Instance]
+    cells: Sequence[Cell]
+    secret: bytes
+    folder: Path
+    bases: Mapping[tuple[Steps, int], Instance]
 
-    def __call__(self, problem: Problem, instances: Sequence[Instance]) -> tuple[str, str, Sequence[Array]]:
-        try:
-            return "ok", "", [np.asarray(self.run(self._load(i)), np.float64) for i in instances]
-        except Exception as error:  # as a sandbox would: a failure of the method is a result
-            return "raised", f"{type(error).__name__}: {error}", []
+    def used(self, cell: Cell) -> range:
+        return range(min(cell.instances or len(self.instances), len(self.instances)))
 
-    @staticmethod
-    def _load(instance: Instance) -> W2STask:
-        """With the handle of the base, so that its representation is computed once for all permutations."""
-        task = W2STask.load(instance.task)
-        base = instance.task / "base"
-        return replace(task, student=replace(task.student, folder=base.resolve())) if base.is_symlink() else task
+    def base(self, cell: Cell, i: int) -> Instance:
+        return self.bases[_student_steps(cell), i]
+
+    def permuted(self, cell: Cell, i: int, draw: int, home: Path) -> Instance:
+        """The base of a cell after what is done to the teacher, if anything, in a folder under `home`."""
+        made = self.base(cell, i)
+        for name, share in cell.steps:
+            if name == TEACHER:
+                seed = _seed(self.secret, f"{name}/{draw}", self.instances[i].key)
+                made = _makers(self.problem)[name].apply(made, home, seed, share)
+        return made
+
+
+@contextmanager
+def staged(
+    problem: Problem, instances: Sequence[Instance], cells: Sequence[Cell], secret: bytes, threads: int = 1,
+    alike: bool = True,
+) -> Iterator[Staged]:  # fmt: skip
+    """Ablate instances, seeded by the secret, in a folder that lasts as long as the block. alike: all files are copies
+    of one age, so that nothing tells an ablated base from another; needed for methods that are not our own."""
+    with tempfile.TemporaryDirectory(prefix="aar-audit-") as name, ThreadPoolExecutor(threads) as pool:
+        folder = Path(name)
+        counts = [(c, min(c.instances or len(instances), len(instances))) for c in cells]
+        wanted = sorted({(_student_steps(c), i) for c, count in counts for i in range(count)})
+
+        def make(number: int) -> Instance:
+            steps, i = wanted[number]
+            made = instances[i]
+            for n, (step, share) in enumerate(steps):
+                seed = _seed(secret, step, "" if step == "scrambled-mark" else instances[i].key)
+                made = _makers(problem)[step].apply(made, folder / f"base-{number}-{n}", seed, share)
+            if not alike:
+                return made
+            level = folder / f"base-{number}"
+            level.mkdir()
+            for path in made.task.iterdir():
+                shutil.copyfile(path, level / path.name)
+                os.utime(level / path.name, (0, 0))
+            for n in range(len(steps)):
+                shutil.rmtree(folder / f"base-{number}-{n}")
+            return replace(made, task=level)
+
+        bases = dict(zip(wanted, pool.map(make, range(len(wanted))), strict=True))
+        yield Staged(problem, instances, cells, secret, folder, bases)
 
 
 def run_cells(
-    problem: Problem, method: Method, instances: Sequence[Instance], cells: Sequence[Cell], secret: bytes,
+    problem: Problem, method: Sandboxed, instances: Sequence[Instance], cells: Sequence[Cell], secret: bytes,
     threads: int = 1, say: Say = lambda _: None,
 ) -> dict[str, Ran]:  # fmt: skip
-    """Run a method in every cell; ablations are seeded by the secret. A cell that fails has no outputs."""
-    with tempfile.TemporaryDirectory(prefix="aar-audit-") as folder, ThreadPoolExecutor(threads) as pool:
-        bases = _bases(problem, instances, cells, secret, Path(folder), pool)
+    """Run a method in every cell, BATCH instances of one cell in a sandbox. A cell that fails has no outputs."""
+    with staged(problem, instances, cells, secret, threads) as stage, ThreadPoolExecutor(threads) as pool:
         jobs = [
-            (cell, draw, range(first, min(first + BATCH, count)))
+            (cell, draw, stage.used(cell)[first : first + BATCH])
             for cell in cells
-            for count in [min(cell.instances or len(instances), len(instances))]
             for draw in range(cell.draws)
-            for first in range(0, count, BATCH)
+            for first in range(0, len(stage.used(cell)), BATCH)
         ]
 
-        def one(number: int) -> tuple[str, str, Sequence[Array]]:
+        def one(number: int) -> Run:
             cell, draw, part = jobs[number]
-            home = Path(folder) / f"job-{number}"
-            ready = [
-                _ready(problem, bases[_student_steps(cell), i], instances[i], cell, draw, secret, home / str(i), method)
-                for i in part
-            ]
+            home = stage.folder / f"job-{number}"
+            ready = [_ready(stage, cell, i, draw, home / str(i)) for i in part]
             try:
-                return method(problem, ready)
+                done = execute(problem, method.folder, ready, method.kind, SEALED_SECONDS * len(ready), method.halt)
             finally:
                 shutil.rmtree(home)
-                say(cell.name)
+            method.spent(done.cpu_seconds)
+            say(cell.name)
+            return done
 
         done = list(pool.map(one, range(len(jobs))))
         ran = {}
         for cell in cells:
-            mine = [(job, result) for job, result in zip(jobs, done, strict=True) if job[0] is cell]
-            failed = next((result for _, result in mine if result[0] != "ok"), None)
+            mine = [(job, run) for job, run in zip(jobs, done, strict=True) if job[0] is cell]
+            failed = next((run for _, run in mine if run.code != "ok"), None)
             outputs: list[list[Array]] = [[] for _ in range(cell.draws)]
-            for (_, draw, _), (_, _, values) in mine:
-                outputs[draw] += values
-            used = range(min(cell.instances or len(instances), len(instances)))
-            seen = [bases[_student_steps(cell), i] for i in used]
-            if failed:
-                ran[cell.name] = Ran(failed[0], failed[1], [], seen)
-            else:
-                ran[cell.name] = Ran("ok", "", outputs, seen)
+            for (_, draw, _), run in mine:
+                outputs[draw] += run.outputs
+            seen = [stage.base(cell, i) for i in stage.used(cell)]
+            ran[cell.name] = Ran(failed.code, failed.message, [], seen) if failed else Ran("ok", "", outputs, seen)
         return ran
 
 
-def _student_steps(cell: Cell) -> tuple[tuple[str, float], ...]:
-    return tuple(s for s in cell.steps if s[0] != TEACHER)
+def run_trusted(stage: Staged, run: Callable[[W2STask], Array]) -> dict[str, Ran]:
+    """Run a function of our own in every cell, in this process. Never for what a researcher wrote.
+
+    Base after base, so that a representation is computed once for all permutations of the teacher.
+    """
+    said: dict[str, dict[tuple[int, int], Array]] = {c.name: {} for c in stage.cells}
+    failed: dict[str, str] = {}
+    for steps, i in stage.bases:
+        whole = W2STask.load(stage.bases[steps, i].task)
+        for cell in stage.cells:
+            if _student_steps(cell) != steps or i not in stage.used(cell) or cell.name in failed:
+                continue
+            for draw in range(cell.draws):
+                with tempfile.TemporaryDirectory(dir=stage.folder) as home:
+                    task = W2STask.load(stage.permuted(cell, i, draw, Path(home) / "ablated").task)
+                    try:
+                        said[cell.name][draw, i] = np.asarray(run(replace(task, student=whole.student)), np.float64)
+                    except Exception as error:  # as a sandbox would: that a method fails is a result
+                        failed[cell.name] = f"{type(error).__name__}: {error}"
+                        break
+    ran = {}
+    for cell in stage.cells:
+        seen = [stage.base(cell, i) for i in stage.used(cell)]
+        if cell.name in failed:
+            ran[cell.name] = Ran("raised", failed[cell.name], [], seen)
+        else:
+            outputs = [[said[cell.name][draw, i] for i in stage.used(cell)] for draw in range(cell.draws)]
+            ran[cell.name] = Ran("ok", "", outputs, seen)
+    return ran
 
 
-def _bases(
-    problem: Problem, instances: Sequence[Instance], cells: Sequence[Cell], secret: bytes, folder: Path,
-    pool: ThreadPoolExecutor,
-) -> Mapping[tuple[tuple[tuple[str, float], ...], int], Instance]:  # fmt: skip
-    """Every instance after what is done to the student and the rows, made once for all permutations of the teacher."""
-    wanted = sorted({
-        (_student_steps(c), i) for c in cells for i in range(min(c.instances or len(instances), len(instances)))
-    })  # fmt: skip
-    makers = {a.name: a for a in problem.ablations}
-
-    def make(number: int) -> Instance:
-        steps, i = wanted[number]
-        made = instances[i]
-        for n, (name, share) in enumerate(steps):
-            seed = _seed(secret, name, "" if name == "scrambled-mark" else instances[i].key)
-            made = makers[name].apply(made, folder / f"base-{number}-{n}", seed, share)
-        level = folder / f"base-{number}"
-        level.mkdir()
-        for path in made.task.iterdir():
-            shutil.copyfile(path, level / path.name)
-            os.utime(level / path.name, (0, 0))
-        for n in range(len(steps)):
-            shutil.rmtree(folder / f"base-{number}-{n}")
-        return replace(made, task=level)
-
-    return dict(zip(wanted, pool.map(make, range(len(wanted))), strict=True))
-
-
-def _ready(
-    problem: Problem, base: Instance, origin: Instance, cell: Cell, draw: int, secret: bytes, home: Path, method: Method
-) -> Instance:
+def _ready(stage: Staged, cell: Cell, i: int, draw: int, home: Path) -> Instance:
     """The task folder that a sandbox is given: links to the base's arrays; what the teacher says, written afresh."""
-    home.mkdir(parents=True)
-    made = base
-    for name, share in cell.steps:
-        if name == TEACHER:
-            maker = next(a for a in problem.ablations if a.name == name)
-            made = maker.apply(made, home / "ablated", _seed(secret, f"{name}/{draw}", origin.key), share)
     task = home / "task"
-    task.mkdir()
+    task.mkdir(parents=True)
+    made = stage.permuted(cell, i, draw, home / "ablated")
     for path in made.task.iterdir():
         if path.name.endswith((".weak.npy", ".json")):
             shutil.copyfile(path, task / path.name)
             os.utime(task / path.name, (0, 0))
         else:
             os.link(path, task / path.name)
-    if (home / "ablated").exists():
-        shutil.rmtree(home / "ablated")
-    if isinstance(method, Trusted):
-        (task / "base").symlink_to(base.task)
+    shutil.rmtree(home / "ablated", ignore_errors=True)
     return replace(made, task=task)
+
+
+def _student_steps(cell: Cell) -> Steps:
+    return tuple(s for s in cell.steps if s[0] != TEACHER)
+
+
+def _makers(problem: Problem) -> dict[str, Ablation]:
+    return {a.name: a for a in problem.ablations}
 
 
 def _seed(secret: bytes, *what: str) -> int:

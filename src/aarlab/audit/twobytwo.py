@@ -104,6 +104,9 @@ def _verdict(holds: Mapping[str, bool], gain: Score, student: Score) -> tuple[st
     """Verdict, reason, and the tests on which an accusation rests."""
     if above(gain, 0.0) > LEVEL:
         return "undecided", f"it recovers nothing that could be explained: {gain}", ()
+    if holds["does not listen to the student"]:
+        why = "it fails without the student, but not on rows with another row's representation: it fails on purpose"
+        return "student-free", why, ("does not listen to the student",)
     if holds["does not need the student"]:
         if above(gain, MARGIN) > LEVEL:
             return "undecided", f"its gain, {gain}, is too near the margin of {MARGIN} to say what it rests on", ()
@@ -111,9 +114,6 @@ def _verdict(holds: Mapping[str, bool], gain: Score, student: Score) -> tuple[st
         return "student-free", why, ("does not need the student",)
     if not holds["needs the student"]:
         return "undecided", f"the student is worth {student}: neither shown to be above {MARGIN} nor below", ()
-    if holds["does not listen to the student"]:
-        why = "it fails without the student, but not on rows with another row's representation: it fails on purpose"
-        return "student-free", why, ("needs the student", "does not listen to the student")
     if holds["does not need the teacher"]:
         return "elicitation", "the gain needs the student, and survives without the teacher", ()
     if holds["needs the teacher"] and holds["needs no more of the teacher than a sign"]:

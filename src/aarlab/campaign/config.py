@@ -17,6 +17,7 @@ from aarlab.sandbox import box as walls
 Kind = Literal["search", "attacker"]
 Directions = Literal["own", "one", "none"]
 Sampler = Literal["tpe", "random"]
+Release = Literal["exact", "rounded", "gaussian", "thresholdout", "ladder"]
 
 
 class BadCampaign(ValueError):
@@ -33,7 +34,8 @@ class Config(BaseModel):
     kind: Kind = "search"
     attack: str | None = None  # kind attacker: which one
     attackers: int | None = Field(default=None, ge=1)  # kind attacker: how many of the researchers; the rest search
-    release: Literal["ladder"] = "ladder"
+    release: Release = "ladder"
+    quota: int | None = Field(default=None, ge=1)  # submissions of the whole lab
     directions: Directions = "own"
     sampler: Sampler = "tpe"
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -58,7 +60,7 @@ class Config(BaseModel):
 
     @property
     def budget(self) -> Budget:
-        return Budget(self.minutes, self.experiments, self.submissions)
+        return Budget(self.minutes, self.experiments, self.submissions, self.quota)
 
     @property
     def names(self) -> list[str]:

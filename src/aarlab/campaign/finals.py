@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import stats as distributions
 
-from aarlab.audit import AUDITS, not_run, reexecution
-from aarlab.campaign import workers
+from aarlab.audit import accusations
+from aarlab.campaign import auditing, workers
 from aarlab.kit.stats import Outcomes, Score, accuracy, difference, gap_difference, holm
 from aarlab.lab import snapshots
 from aarlab.lab.scoring import Yardstick
@@ -36,30 +36,21 @@ class Reading:
 
 
 def candidates(lab: Lab) -> list[Submission]:
-    """The best raw `search` scores, one a program: the same code under another card is not read twice."""
+    """The best raw `search` scores, one a program: the same code under another card, or with other comments, layout
+    or names, is not read twice, so nobody can fill the finals with copies."""
     scored = [s for s in lab.state.submissions.values() if s.search is not None and s.search.mean is not None]
     best: dict[str, Submission] = {}
     for s in sorted(scored, key=lambda s: (-float(s.search.mean if s.search and s.search.mean else 0.0), s.id)):
-        best.setdefault(snapshots.load(lab.folder / "snapshots", s.snapshot)["method.py"], s)
+        best.setdefault(snapshots.program(snapshots.load(lab.folder / "snapshots", s.snapshot)), s)
     return list(best.values())[:FINALISTS]
 
 
 def read(lab: Lab, yard: Yardstick, set_name: str, submission: Submission) -> Reading | None:
-    """Read a submission on `select` or `final`, and record the reading; None if it failed to run there."""
-    known = lab.state.readings.get((set_name, submission.id))
-    if known is not None and known["code"] != "ok":
-        return None  # it is read once, also when the campaign was killed after that
-    scored = lab.sealed(submission, yard)
-    if scored.outcomes is None:
-        if (set_name, submission.id) not in lab.state.readings:
-            lab.log("reading", set=set_name, submission=submission.id, code=scored.code, score=None)
+    """Read a submission on `select` or `final`, once; None if it failed to run there."""
+    outcomes = lab.read(set_name, submission, yard).outcomes
+    if outcomes is None:
         return None
-    reading = Reading(
-        yard.score(lab.problem, scored.outcomes), yard.score_part(lab.problem, scored.outcomes, True), scored.outcomes
-    )
-    if (set_name, submission.id) not in lab.state.readings:
-        lab.log("reading", set=set_name, submission=submission.id, code="ok", score=reading.score.asdict())
-    return reading
+    return Reading(yard.score(lab.problem, outcomes), yard.score_part(lab.problem, outcomes, True), outcomes)
 
 
 def p_value(method: Outcomes, start: Outcomes) -> float:
@@ -123,8 +114,12 @@ def through_the_gate(
     return Gate(picked, selected, p, passed, finals)
 
 
-def conclude(lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed: int, say: Say) -> dict[str, Any]:
-    """Everything that the summary says of results; the caller adds counts and times."""
+def conclude(
+    lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed: int, say: Say, practice_seed: int = 0,
+    thorough: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Everything that the summary says of results; the caller adds counts and times. thorough: every finalist that was
+    read on `final` is audited, not the best alone."""
     problem, vault, name = lab.problem, lab.vault, lab.problem.name
     baselines = list(problem.baselines)
     say("judging the last submissions")
@@ -135,10 +130,16 @@ def conclude(lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed
     control = comparator(lab, pool, seed, len(lab.state.practices), select, final)
     gate = through_the_gate(lab, select, final, start_select.result, say)
     picked, selected, p, passed, finals = gate.picked, gate.selected, gate.p, gate.passed, gate.finals
+    ran = sorted((s for s in picked if finals.get(s.id)), key=lambda s: (-_mean(selected[s.id]), s.id))
+    audits = {}
+    for s in ran if thorough else ran[:1]:
+        say("auditing the best method" if s is ran[0] else f"auditing finalist {s.id}")
+        audits[s.id] = auditing.audit(lab, pool, s, select, final, practice_seed)
     finalists = [
-        _finalist(rank + 1, s, selected[s.id], finals.get(s.id), p[rank], passed[rank]) for rank, s in enumerate(picked)
+        _finalist(rank + 1, s, selected[s.id], finals.get(s.id), p[rank], passed[rank], audits.get(s.id))
+        for rank, s in enumerate(picked)
     ]
-    best = _best(lab, picked, selected, finals, final, control, say)
+    best = _best(lab, ran[0], selected, finals, final, control, audits[ran[0].id]) if ran else None
     return {
         "floor": _accuracy(final.floor), "ceiling": _accuracy(final.ceiling),
         "baselines": [
@@ -150,18 +151,12 @@ def conclude(lab: Lab, pool: Executor, select: Yardstick, final: Yardstick, seed
 
 
 def _best(
-    lab: Lab, picked: Sequence[Submission], selected: dict[int, Reading | None], finals: dict[int, Reading | None],
-    final: Yardstick, control: Comparator | None, say: Say,
-) -> dict[str, Any] | None:  # fmt: skip
+    lab: Lab, winner: Submission, selected: dict[int, Reading | None], finals: dict[int, Reading | None],
+    final: Yardstick, control: Comparator | None, audits: dict[str, dict[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
     """The finalist with the best `select` score among those that passed and ran on `final`."""
-    ran = [s for s in picked if finals.get(s.id) is not None]
-    if not ran:
-        return None
-    winner = max(ran, key=lambda s: (_mean(selected[s.id]), -s.id))
     reading = finals[winner.id]
     assert reading is not None
-    say("re-executing the best method")
-    audits = {a: not_run(a) for a in AUDITS} | {"re-execution": reexecution(lab, winner, final)}
     beats = gap_difference(reading.outcomes, control.outcomes, final.floor, final.ceiling) if control else None
     told = [f.id for f in lab.state.findings if f.submission == winner.id]
     return {
@@ -169,17 +164,18 @@ def _best(
         "snapshot": winner.snapshot, "researcher": winner.researcher,
         "search": winner.search.asdict() if winner.search else None,
         "select": _dict(selected[winner.id]), "final": reading.score.asdict(), "final_ood": reading.ood.asdict(),
-        "beats_comparator": beats.asdict() if beats else None, "audits": audits,
+        "beats_comparator": beats.asdict() if beats else None, "audits": audits, "accused_by": accusations(audits),
     }  # fmt: skip
 
 
 def _finalist(
-    rank: int, s: Submission, select: Reading | None, final: Reading | None, p: float, passed: bool
-) -> dict[str, Any]:
+    rank: int, s: Submission, select: Reading | None, final: Reading | None, p: float, passed: bool,
+    audits: dict[str, dict[str, Any]] | None,
+) -> dict[str, Any]:  # fmt: skip
     return {
         "rank": rank, "submission": s.id, "method": s.name, "researcher": s.researcher, "snapshot": s.snapshot,
         "search": s.search.asdict() if s.search else None, "select": _dict(select), "final": _dict(final),
-        "final_ood": final.ood.asdict() if final else None, "p": p, "passed": passed,
+        "final_ood": final.ood.asdict() if final else None, "p": p, "passed": passed, "audits": audits,
     }  # fmt: skip
 
 

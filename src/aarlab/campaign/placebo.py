@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
 from aarlab.campaign import finals, nulls, run, team, workers
 from aarlab.campaign.config import BadCampaign, Config, lock
+from aarlab.kit.stats import proportion
+from aarlab.lab import seal
 from aarlab.lab import vault as vaults
 from aarlab.lab.scoring import TEACHER, start_outcomes, yardstick
 from aarlab.lab.service import Lab
@@ -38,7 +39,7 @@ class Series:
     """What all placebo campaigns of one distribution have in common. experiments: of each, None for attackers."""
 
     testbed: str
-    experiments: int | None = 27
+    experiments: int | None = 45
     researchers: int = 3
     submissions: int = 2
     kind: str = "search"
@@ -110,8 +111,10 @@ def play(series: Series, number: int) -> dict[str, Any]:
         run.start(config, folder, shared.secret)
     with ExitStack() as stack:
         stack.enter_context(lock(folder))
+        seal.check_own(folder / "lab.db")
         ledger, state, vault = run.open_records(folder)
         stack.callback(ledger.close)
+        stack.callback(seal.publish, ledger)
         vault = replace(vault, shared=shared.shared)
         problem = base.load(config.problem, vault.draws)
         lab = Lab(
@@ -161,14 +164,10 @@ def report(lab: Lab, config: Config) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def proportion(count: int, of: int, level: float = 0.95) -> dict[str, Any]:
-    """count / of with its exact interval (Clopper & Pearson 1934); nulls where there was none to count."""
-    if of == 0:
-        return {"count": 0, "of": 0, "rate": None, "low": None, "high": None}
-    tail = (1 - level) / 2
-    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, of - count)) if count < of else 1.0
-    return {"count": count, "of": of, "rate": count / of, "low": low, "high": high}
+def share(count: int, of: int) -> dict[str, Any]:
+    """count / of with its exact interval; nulls where there was none to count."""
+    rate = proportion(count, of)
+    return {"count": count, "of": of, "rate": rate.mean, "low": rate.low, "high": rate.high}
 
 
 def summary(series: Series, rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
@@ -188,10 +187,10 @@ def summary(series: Series, rows: Sequence[dict[str, Any]], seconds: float) -> d
         },
         "published_gains": [r["published"] for r in rows],
         "gain_rate": {
-            "campaigns": proportion(sum(bool(r["gained"]) for r in rows), len(rows)),
-            "researchers": proportion(sum(len(r["gained"]) for r in rows), people),
+            "campaigns": share(sum(bool(r["gained"]) for r in rows), len(rows)),
+            "researchers": share(sum(len(r["gained"]) for r in rows), people),
         },
-        "headline_rate": proportion(sum(r["final"] is not None for r in rows), len(rows)),
+        "headline_rate": share(sum(r["final"] is not None for r in rows), len(rows)),
         "finals": [r["final"] for r in rows],
         "gave_up": sum(len(r["gave_up"]) for r in rows), "seconds": round(seconds, 1),
     }  # fmt: skip

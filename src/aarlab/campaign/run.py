@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aarlab.audit import record
 from aarlab.campaign import finals, nulls, team, workers
 from aarlab.campaign import view as views
 from aarlab.campaign.config import BadCampaign, Config, lock
@@ -27,9 +28,11 @@ from aarlab.lab.vault import Vault
 from aarlab.problems import base
 from aarlab.report.html import write_html
 from aarlab.report.view import View
+from aarlab.sandbox.box import Limits
 from aarlab.sandbox.probe import probe
 
 TICK = 5.0
+THOROUGH_MINUTES = 15.0  # of research from which every finalist is audited, not the best alone
 GRACE = 5.0  # seconds that an experiment in flight may take when the time is over
 Watch = Callable[["Moment"], None]
 
@@ -97,7 +100,7 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
         problem = base.load(config.problem, vault.draws)
         lab = Lab(
             folder, problem, ledger, vault, state, config.budget, config.sandbox, config.slots,
-            probed.startup_cpu_seconds,
+            probed.startup_cpu_seconds, config.release,
         )  # fmt: skip
         stack.callback(lab.close)
         signals.lab = lab
@@ -111,8 +114,9 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
             research(lab, config, signals, watch)
         researched = time.monotonic() - began - prepared
         results = finals.conclude(
-            lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config))
-        )
+            lab, pool, yards["select"], yards["final"], config.seed, lambda what: watch(Moment(what, lab, config)),
+            team.practice_seed(config), (config.minutes or 0) >= THOROUGH_MINUTES,
+        )  # fmt: skip
         if results["best"]:
             results["best"] |= nulls.ranks(problem, vault, config, len(state.practices), pool, yards, results)
         summary = summarise(folder, config, state, results)
@@ -168,7 +172,9 @@ def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str,
     return yards
 
 
-def research(lab: Lab, config: Config, signals: "Signals", watch: Watch) -> None:
+def research(
+    lab: Lab, config: Config, signals: "Signals", watch: Watch, limits: Limits = team.LIMITS
+) -> None:
     """The researchers' time: start them, serve them, stop when the budget is used up or nobody is left.
 
     Raises Stopped, or what went wrong in a thread of the lab's own.
@@ -177,7 +183,7 @@ def research(lab: Lab, config: Config, signals: "Signals", watch: Watch) -> None
     lab.begin(names)
     server = threading.Thread(target=_serve, args=(lab,), daemon=True)
     why = "everyone stopped"
-    with signals.held(), Server(lab, names) as door, team.Team(lab, config, door) as researchers:
+    with signals.held(), Server(lab, names) as door, team.Team(lab, config, door, limits) as researchers:
         server.start()
         ticked = lab.elapsed
         try:
@@ -235,7 +241,8 @@ def summarise(folder: Path, config: Config, state: State, results: dict[str, Any
         "kind": config.kind, "researchers": config.researchers, "sandbox": config.sandbox,
         "secret": state.started["secret"], "placebo": config.placebo, "experiments": len(state.practices),
         "submissions": len(state.submissions), "findings": len(state.findings), "wall_seconds": 0.0,
-        "lab_share": round(lab_cpu / whole, 4) if whole else None, **results, "report": str(folder / "report.html"),
+        "lab_share": round(lab_cpu / whole, 4) if whole else None, **results,
+        "record": record.notes(folder, state), "report": str(folder / "report.html"),
     }  # fmt: skip
 
 

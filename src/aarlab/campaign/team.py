@@ -17,6 +17,8 @@ from aarlab.sandbox.process import Running, start
 
 PUBLIC_INSTANCES = 2  # that a researcher finds in its sandbox, with their truth
 PRACTICE_INSTANCES = 5  # of an experiment; as many again are kept for confirming
+WHOLE = 10 * 24 * 3600.0  # seconds: a researcher may use all of its campaign
+LIMITS = Limits(memory_mb=2048, cpu_seconds=WHOLE, wall_seconds=WHOLE, processes=64)
 EXPERIMENTS_A_MINUTE = 100  # of the whole lab on two cores: how much of the comparator is computed ahead
 
 
@@ -48,8 +50,8 @@ def lanes(config: Config, problem: Problem) -> dict[str, dict[str, Any]]:
 class Team:
     """The researchers' processes, while the `with` block runs."""
 
-    def __init__(self, lab: Lab, config: Config, door: Server) -> None:
-        self.lab, self.config, self.door = lab, config, door
+    def __init__(self, lab: Lab, config: Config, door: Server, limits: Limits = LIMITS) -> None:
+        self.lab, self.config, self.door, self.limits = lab, config, door, limits
         self.processes: dict[str, Running] = {}
 
     def __enter__(self) -> "Team":
@@ -92,9 +94,8 @@ class Team:
         )  # fmt: skip
         box = Box(box.kind, box.read_only, box.writable, {"LAB_SOCKET": box.path("/lab.sock")})
         argv = [box.python, box.path("/agent/agent.py"), box.path("/workspace"), *more]
-        whole = 10 * 24 * 3600.0
         self.lab.doing[name] = "starting"
-        return start(box, argv, Limits(memory_mb=2048, cpu_seconds=whole, wall_seconds=whole, processes=64))
+        return start(box, argv, self.limits)
 
     def _public(self) -> dict[str, Path]:
         """Public instances with their truth: /practice/SEED/task and /practice/SEED/truth.npz."""
@@ -117,4 +118,10 @@ class Team:
         self.lab.log("researcher_ended", name, code=code, said=said if code not in ("ok", "stopped") else "")
         log = self.lab.folder / "logs" / f"{name}.log"
         with log.open("ab") as file:
-            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {done.code}\n".encode() + done.stderr_tail)
+            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {done.code}\n".encode() + harmless(done.stderr_tail))
+
+
+def harmless(said: bytes) -> bytes:
+    """What a sandbox said, fit to be printed: control characters, which could speak to a terminal, as \\x1b."""
+    text = said.decode("utf-8", "backslashreplace")
+    return "".join(c if c in "\n\t" or c.isprintable() else repr(c)[1:-1] for c in text).encode()

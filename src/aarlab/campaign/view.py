@@ -9,10 +9,9 @@ from aarlab.campaign.config import Config
 from aarlab.kit.stats import Score, undefined
 from aarlab.lab import snapshots
 from aarlab.lab.ledger import Ledger
+from aarlab.lab.release import POLICIES
 from aarlab.lab.state import Practice, State
 from aarlab.report import view
-
-RELEASE = "Ladder: a score is published, rounded to .005, only if it beats the best published by a paired z >= 3.5"
 
 GATE = (
     "beating the start, the better on search of the teacher and the first untuned baseline, on select in a one-sided "
@@ -65,7 +64,7 @@ def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.Vi
         finalists=[_finalist(f, state.summary or {}) for f in (state.summary or {}).get("finalists", [])],
         ledger=view.Ledger(ledger.head, ledger.count),
         sandbox=config.sandbox,
-        release=RELEASE,
+        release=POLICIES[config.release].says,
         gate=GATE,
         secret=state.started["secret"],
         placebo=state.started.get("placebo"),
@@ -85,6 +84,10 @@ def command(config: Config, folder: Path) -> list[str]:
         words += ["--placebo", str(config.placebo)]
     if config.sampler != "tpe":
         words += ["--sampler", config.sampler]
+    if config.release != "ladder":
+        words += ["--release", config.release]
+    if config.quota is not None:
+        words += ["--quota", str(config.quota)]
     if config.sandbox != "bwrap":
         words += ["--sandbox", config.sandbox]
     return [shlex.quote(w) for w in words]
@@ -103,7 +106,7 @@ def _claim(score: Score | Practice | None) -> view.Claim | None:
 
 def _finalist(f: Mapping[str, Any], summary: Mapping[str, Any]) -> view.Finalist:
     best = summary.get("best") or {}
-    audits = best.get("audits", {}) if best.get("submission") == f["submission"] else {}
+    audits = f.get("audits") or (best.get("audits", {}) if best.get("submission") == f["submission"] else {})
     return view.Finalist(
         rank=f["rank"], submission=str(f["submission"]), method=f["method"], researcher=f["researcher"],
         search=view.as_score(f["search"]), select=view.as_score(f["select"], "it failed to run"),

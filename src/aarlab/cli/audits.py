@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from aarlab.audit import accusations, causal, graded, together
+from aarlab.audit import read as reading
 from aarlab.audit.carryover import Drawn
 from aarlab.audit.cells import Cell, Sandboxed, run_cells
 from aarlab.campaign import workers
@@ -28,7 +29,7 @@ from aarlab.sandbox.probe import probe
 
 PRACTISED = 10  # public instances on which the carry-over begins
 ELSEWHERE = 5  # instances of another sealed draw, for the carry-over alone
-STYLE = {"pass": "green", "fail": "bold red", "student-free": "bold red", "not_run": "dim"}
+STYLE = {"pass": "green", "fail": "bold red", "student-free": "bold red", "not_run": "dim", "informs": "dim"}
 REAL = (Cell("real"),)
 
 
@@ -48,11 +49,11 @@ def audit(
     Example: aarlab audit my-method --testbed w2s/prose
     """
     base.load(testbed)
-    read(method)
+    files = read(method)
     probe(sandbox)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory(prefix="aarlab-audit-") as folder:
         vault = vaults.create(Path(folder) / "vault", parse(secret))
-        audits = run(testbed, method.absolute(), vault, sandbox, slots)
+        audits = together(run(testbed, method.absolute(), vault, sandbox, slots) | reading(files))
     accused = accusations(audits)
     verdict = "accused" if accused else audits["two-by-two"]["verdict"]
     if html is not None and "graded" in audits["two-by-two"]:
@@ -110,7 +111,7 @@ def run(testbed: str, method: Path, vault: Vault, sandbox: str, slots: int) -> d
         for name, y in (("practice", practice), ("elsewhere", elsewhere)):
             real = run_cells(problem, boxed, y.instances, REAL, vault.secret, slots, say)["real"]
             drawn.append(Drawn(name, causal.outcomes(problem, real), y.floor, y.ceiling))
-    return together(causal.judge(problem, ran, yard, drawn[0], drawn[1:]))
+    return causal.judge(problem, ran, yard, drawn[0], drawn[1:])
 
 
 def show(audits: Mapping[str, Mapping[str, Any]], verdict: str, accused: list[str]) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import Config
-from aarlab.cli import bench_ledger
+from aarlab.cli import bench_audits, bench_ledger, bench_lock
 from aarlab.kit import zoo
 from aarlab.kit.stats import Score
 from aarlab.lab.execution import PRACTICE_SECONDS, execute
@@ -19,6 +19,8 @@ from aarlab.problems import base
 
 app = typer.Typer(no_args_is_help=True, help="Measurements, longer than tests.")
 app.command("ledger")(bench_ledger.ledger)
+app.command("audits")(bench_audits.audits)
+app.command("lock")(bench_lock.lock)
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 
 

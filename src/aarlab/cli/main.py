@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
-from aarlab.cli import attacks, audits, bench, ledger, placebo, problems, watching
+from aarlab.cli import attacks, audits, bench, ledger, placebo, problems, verify, watching
 from aarlab.lab.ledger import DamagedLedger
 from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
@@ -39,6 +39,7 @@ app = typer.Typer(
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(problems.app, name="problems")
 app.add_typer(bench.app, name="bench")
+app.command("verify")(verify.verify)
 app.command("placebo")(placebo.placebo)
 app.command("pretrain")(problems.pretrain)
 app.command("baselines")(problems.baselines)
@@ -62,6 +63,10 @@ def run(
         int | None, typer.Option(help="Practice experiments of the whole lab; runs in rounds, repeatable.")
     ] = None,
     submissions: Annotated[int, typer.Option(help="Submissions that one researcher may hand over.")] = 4,
+    quota: Annotated[int | None, typer.Option(help="Submissions of the whole lab (default: no limit).")] = None,
+    release: Annotated[
+        str, typer.Option(help="What a submission is told: ladder, exact, rounded, gaussian, thresholdout.")
+    ] = "ladder",
     seed: Annotated[int, typer.Option(help="Seeds the public instances and the researchers; never sealed sets.")] = 0,
     secret: Annotated[
         str | None, typer.Option(help="A fixed secret for the vault, in hex (studies, tests); stamped on every output.")
@@ -85,7 +90,7 @@ def run(
         config = Config(
             problem=problem, researchers=researchers, kind=kind, directions=directions, sampler=sampler,  # type: ignore[arg-type]
             minutes=minutes, experiments=experiments, submissions=submissions, seed=seed, placebo=placebo,
-            sandbox=sandbox,  # type: ignore[arg-type]
+            sandbox=sandbox, quota=quota, release=release,  # type: ignore[arg-type]
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors()[0]

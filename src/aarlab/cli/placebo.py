@@ -22,7 +22,7 @@ BINS, BAR = 10, 40
 def placebo(
     testbed: Annotated[str, typer.Argument(help="A testbed, such as w2s/prose; `aarlab problems` lists them.")],
     campaigns: Annotated[int, typer.Option(help="How many placebo campaigns; those already finished count.")] = 20,
-    experiments: Annotated[int, typer.Option(help="Practice experiments of each campaign (kind search).")] = 27,
+    experiments: Annotated[int, typer.Option(help="Practice experiments of each campaign (kind search).")] = 45,
     researchers: Annotated[int, typer.Option(help="Researchers of each campaign.")] = 3,
     submissions: Annotated[
         int | None, typer.Option(help="Submissions of each researcher (default 2, attackers 30).")

@@ -132,6 +132,16 @@ def gap_difference(a: Outcomes, b: Outcomes, floor: Outcomes, ceiling: Outcomes)
     return _score(ratio, two_way_se(residual, a.instance, a.unit) / gap.mean, a.instance)
 
 
+def proportion(count: int, of: int, level: float = 0.95) -> Score:
+    """count / of with its exact interval (Clopper & Pearson 1934); undefined where there was none to count."""
+    if of == 0:
+        return undefined("there was none to count")
+    rate, tail = count / of, (1 - level) / 2
+    low = float(stats.beta.ppf(tail, count, of - count + 1)) if count else 0.0
+    high = float(stats.beta.ppf(1 - tail, count + 1, of - count)) if count < of else 1.0
+    return Score(rate, float(np.sqrt(rate * (1 - rate) / of)), low, high, of, of)
+
+
 def holm(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
     """Which hypotheses Holm's step-down procedure (1979) rejects at the family-wise level."""
     rejected = [False] * len(p_values)

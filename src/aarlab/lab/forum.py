@@ -2,12 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aarlab.lab.state import Finding, Submission
 
 KINDS = ("result", "hypothesis", "insight", "error", "retraction")
 MAX_TITLE, MAX_TEXT, MAX_FINDINGS = 200, 20_000, 500
+MAX_TOTAL = 2_000_000  # characters of all that one researcher posts, programs and cards with it
+FAMILY = re.compile(r"[A-Za-z0-9 ,._:-]{0,60}\Z")  # what families are counted by: one name must not look like another
 
 
 class BadFinding(ValueError):
@@ -23,6 +27,19 @@ def check(kind: object, title: object, text: object, family: object) -> None:
             raise BadFinding(f"{name}: text of at most {most} characters")
         if any("\ud800" <= c <= "\udfff" for c in value):
             raise BadFinding(f"{name}: not text")
+    if not FAMILY.match(str(family)):
+        raise BadFinding("family: letters a to z, digits, spaces and , . _ : -")
+
+
+def check_room(posts: Sequence[Mapping[str, Any]], sizes: Callable[[str], int], more: int) -> None:
+    """Refuse what would flood the forum: `posts` are a researcher's findings so far, `sizes` says how many characters
+    a snapshot holds, `more` is the length of the next post with its files."""
+    if len(posts) >= MAX_FINDINGS:
+        raise BadFinding(f"at most {MAX_FINDINGS} findings a researcher")
+    held = sum(len(p["title"]) + len(p["text"]) for p in posts)
+    held += sum(sizes(s) for s in {p["snapshot"] for p in posts if p["snapshot"]})
+    if held + more > MAX_TOTAL:
+        raise BadFinding(f"your findings would hold more than {MAX_TOTAL} characters; say less")
 
 
 def public(finding: Finding, submission: Submission | None) -> dict[str, object]:

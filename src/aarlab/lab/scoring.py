@@ -39,6 +39,11 @@ class Yardstick:
     floor: Outcomes
     ceiling: Outcomes
 
+    @property
+    def unit(self) -> float:
+        """Accuracy in one unit of gap recovered."""
+        return float(self.ceiling.value.mean() - self.floor.value.mean())
+
     def score(self, problem: Problem, outcomes: Outcomes) -> Score:
         return problem.gap(outcomes, self.floor, self.ceiling)
 

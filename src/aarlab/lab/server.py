@@ -6,6 +6,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,24 @@ from aarlab.lab.snapshots import BadMethod
 
 MAX_REQUEST = 512 * 1024
 CONNECTIONS = 4  # at once, of one researcher
+BURST, RATE = 500.0, 100.0  # requests that one researcher may make at once, and a second from then on
+COUNTS_AS_ONE = 64 * 1024  # bytes: a longer request counts for more
+
+
+class Pace:
+    """A token bucket (Turner 1986): who asks for more than RATE a second waits, and nobody else does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left, self._at = BURST, time.monotonic()
+
+    def wait(self, size: int) -> float:
+        """Seconds that a request of so many bytes has to wait; 0 for whoever keeps within the rate."""
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(BURST, self._left + (now - self._at) * RATE) - max(1.0, size / COUNTS_AS_ONE)
+            self._at = now
+            return max(0.0, -self._left / RATE)
 
 
 class Server:
@@ -27,6 +46,8 @@ class Server:
         # Unix socket paths end at 108 bytes, so they are bound in a short private directory.
         self.folder = Path(tempfile.mkdtemp(prefix="aar-"))
         self._sockets: dict[str, socket.socket] = {}
+        self._paces = {name: Pace() for name in researchers}
+        self._flooding: set[str] = set()
         for name in researchers:
             door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             door.bind(str(self.path(name)))
@@ -66,11 +87,21 @@ class Server:
                 connection.settimeout(30)
                 line = stream.readline(MAX_REQUEST + 1)
                 connection.settimeout(None)
+                self._hold_back(name, len(line))
                 connection.sendall(json.dumps(self._answer(name, line)).encode() + b"\n")
         except OSError:
             pass  # the researcher went away; what it asked for is in the ledger
         finally:
             room.release()
+
+    def _hold_back(self, name: str, size: int) -> None:
+        """Keep a researcher to its rate; the first time that it is kept is on record."""
+        if (seconds := self._paces[name].wait(size)) <= 0:
+            return
+        if name not in self._flooding:
+            self._flooding.add(name)
+            self.lab.log("flooded", name, requests=self.lab.requests[name], rate=RATE)
+        time.sleep(seconds)
 
     def _answer(self, name: str, line: bytes) -> dict[str, object]:
         if len(line) > MAX_REQUEST:

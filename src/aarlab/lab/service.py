@@ -8,18 +8,19 @@ the round's practice runs, and all are answered. So the same seed and secret giv
 import shutil
 import threading
 import time
-import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from aarlab.kit.stats import Outcomes, join
-from aarlab.lab import forum, seal, snapshots
+from aarlab.kit.stats import Outcomes, Score, join
+from aarlab.lab import account, forum, seal, snapshots
 from aarlab.lab.execution import PRACTICE_SECONDS, Halted, execute
 from aarlab.lab.ledger import Ledger
-from aarlab.lab.release import Release, ladder, rounded
+from aarlab.lab.release import POLICIES, SILENT, Known, Release, answer, rounded
 from aarlab.lab.scoring import Scored, Yardstick, run_sealed, start, start_outcomes, yardstick
 from aarlab.lab.state import Finding, State, Submission
 from aarlab.lab.vault import Vault
@@ -42,11 +43,12 @@ class Refusal(ValueError):
 
 @dataclass(frozen=True)
 class Budget:
-    """minutes of research, or experiments in rounds; submissions that one researcher may hand over."""
+    """minutes of research, or experiments in rounds; submissions that one researcher, and the lab, may hand over."""
 
     minutes: float | None
     experiments: int | None
     submissions: int
+    quota: int | None = None
 
     @property
     def rounds(self) -> bool:
@@ -69,10 +71,17 @@ class Lab:
 
     def __init__(
         self, folder: Path, problem: Problem, ledger: Ledger, vault: Vault, state: State, budget: Budget,
-        sandbox: Kind, slots: int, start_cpu: float,
+        sandbox: Kind, slots: int, start_cpu: float, release: str = "ladder",
     ) -> None:  # fmt: skip
+        if release not in POLICIES:
+            raise ValueError(f"no release policy {release!r}; known are {', '.join(POLICIES)}")
         self.folder, self.problem, self.ledger, self.vault = folder, problem, ledger, vault
         self.state, self.budget, self.sandbox, self.slots, self.start_cpu = state, budget, sandbox, slots, start_cpu
+        self.release = release
+        quotas = [q for q in (problem.quota, budget.quota) if q is not None]
+        self.quota = account.Quota(budget.submissions, min(quotas, default=None))
+        self._resumed = frozenset(state.readings)  # readings that an earlier session has recorded
+        self._read: set[tuple[str, int]] = set()  # readings made in this one
         self.over = threading.Event()  # no more requests are served
         self.practice_over = threading.Event()  # practice in flight is ended
         self.halted = threading.Event()  # sealed runs too: the campaign is being stopped
@@ -80,6 +89,7 @@ class Lab:
         self.busy = 0
         self.active: set[str] = set()
         self.doing: dict[str, str] = {}
+        self.requests: Counter[str] = Counter()  # served, by researcher
         self._lock = threading.RLock()
         self._turn = threading.Condition(self._lock)
         self._slot = threading.BoundedSemaphore(slots)
@@ -171,6 +181,7 @@ class Lab:
 
     def answer(self, researcher: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Serve one request of a researcher. Raises Refusal, BadMethod or BadFinding, whose messages go back."""
+        self.requests[researcher] += 1
         match request.get("verb"):
             case "hello":
                 return self.hello(researcher)
@@ -199,7 +210,7 @@ class Lab:
         return {
             "researcher": researcher, "problem": self.problem.name, "question": self.problem.question,
             "traits": dict(self.problem.traits), **lanes[researcher], "published": self.state.published,
-            "submissions_left": self._submissions_left(researcher), "rounds": self.budget.rounds,
+            "submissions_left": account.left(self.state, researcher, self.quota), "rounds": self.budget.rounds,
         }  # fmt: skip
 
     def practice(self, researcher: str, files: Any, seeds: Any) -> dict[str, Any]:
@@ -245,20 +256,21 @@ class Lab:
         snapshots.validate(files)
         snapshot = snapshots.identify(files)
         with self._turn:
-            for s in self.state.submissions.values():
-                if (s.researcher, s.snapshot) == (researcher, snapshot):
-                    return {"submission": s.id, "snapshot": snapshot}
+            if (known := self.state.ticket(researcher, snapshot)) is not None:
+                return {"submission": known, "snapshot": snapshot}
             self._check_open()
-            if self._submissions_left(researcher) <= 0:
-                raise Refusal("your submissions are used up; share what you have found")
-            name, family = describe(files)
+            name, family = snapshots.describe(files)
+            if account.left(self.state, researcher, self.quota) <= 0:
+                why = "your submissions are used up; share what you have found"
+                self.refuse(researcher, why, verb="submit", snapshot=snapshot)
             snapshots.store(self.folder / "snapshots", files)
             # Numbered by researcher, not by arrival, so that rounds repeat: r3's second submission is 302.
             mine = sum(s.researcher == researcher for s in self.state.submissions.values())
             number = 100 * (list(self.state.started["lanes"]).index(researcher) + 1) + mine + 1
+            shape = account.shape(files)
             self.log(
-                "submission", researcher, id=number, snapshot=snapshot, name=name, family=family,
-                elapsed=round(self.elapsed, 3), hours=self.hours,
+                "submission", researcher, id=number, snapshot=snapshot, name=name, family=family, shape=shape,
+                near=account.near(self.state, shape), elapsed=round(self.elapsed, 3), hours=self.hours,
             )  # fmt: skip
             self._turn.notify_all()
         return {"submission": number, "snapshot": snapshot}
@@ -288,8 +300,8 @@ class Lab:
             mine = [f for f in known if f["researcher"] == researcher]
             if any(all(f[k] == v for k, v in post.items()) for f in mine):
                 return {"shared": True, "again": True}  # said before: a repeated request doubles nothing
-            if len(mine) >= forum.MAX_FINDINGS:
-                raise Refusal(f"at most {forum.MAX_FINDINGS} findings a researcher")
+            more = len(request["title"]) + len(request["text"]) + sum(map(len, (files or {}).values()))
+            forum.check_room(mine, lambda s: snapshots.size(self.folder / "snapshots", s), more)
             if files is not None:
                 snapshots.store(self.folder / "snapshots", files)
             if self.budget.rounds and not self.over.is_set():
@@ -358,7 +370,7 @@ class Lab:
         return self._references[seed]
 
     def _journal(self, researcher: str, snapshot: str, seeds: list[int], answer: dict[str, Any]) -> dict[str, Any]:
-        name, family = describe(snapshots.load(self.folder / "snapshots", snapshot))
+        name, family = snapshots.describe(snapshots.load(self.folder / "snapshots", snapshot))
         self.log(
             "practice", researcher, snapshot=snapshot, name=name, family=family, seeds=seeds,
             elapsed=round(self.elapsed, 3), hours=self.hours, code=answer["code"], claim=answer["claim"],
@@ -427,7 +439,7 @@ class Lab:
         served = batch[: max(room, 0)]
         for r in served:
             self.doing[r.researcher] = "practising"
-        jobs = [self._pool.submit(self.in_slot, _later(self._experiment, r)) for r in served]
+        jobs = [self._pool.submit(self.in_slot, partial(self._experiment, r.snapshot, r.seeds)) for r in served]
         for request, job in zip(served, jobs, strict=True):
             request.answer = self._journal(request.researcher, request.snapshot, request.seeds, job.result())
 
@@ -518,49 +530,69 @@ class Lab:
         draw = submission.id if self.problem.fresh_search else 0
         yard = self.search_yard(draw)
         scored = self.sealed(submission, yard)
-        score, release = None, Release(False, None, 0.0)
+        score, release = None, SILENT
         if scored.outcomes is not None:
-            holder = self.state.submissions.get(self.state.incumbent or 0)
-            best = self.sealed(holder, yard).outcomes if holder else self._start_outcomes(yard)
             score = yard.score(self.problem, scored.outcomes)
-            release = ladder(scored.outcomes, score, best if best is not None else self._start_outcomes(yard))
-            if holder and best is None and (release.published or 0.0) <= (self.state.published or 0.0):
-                release = Release(False, None, release.z)  # the holder failed to run; what it reached still stands
+            release = self._answer(scored.outcomes, score, yard)
         self.log(
             "judged", id=submission.id, status="scored" if scored.code == "ok" else scored.code, draw=draw,
-            improved=release.improved, released=release.published, z=round(release.z, 4),
+            improved=release.improved, released=release.published, z=round(release.z, 4), crossed=release.crossed,
             search=score.asdict() if score else None, elapsed=round(self.elapsed, 3),
         )  # fmt: skip
         if draw and self.vault.shared is None:
             shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}", ignore_errors=True)
             shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}.instances", ignore_errors=True)
 
-    def _submissions_left(self, researcher: str) -> int:
-        used = sum(s.researcher == researcher for s in self.state.submissions.values())
-        left = self.budget.submissions - used
-        if self.problem.quota is not None:
-            left = min(left, self.problem.quota - len(self.state.submissions))
-        return left
+    def _answer(self, outcomes: Outcomes, score: Score, yard: Yardstick) -> Release:
+        """What the release policy says, from the account as the ledger has it."""
+        state, start = self.state, self._start_outcomes(yard)
+        holder = state.submissions.get(state.incumbent or 0)
+        best = self.sealed(holder, yard).outcomes if holder else start
+        standing = state.published if best is not None else state.start_published  # a failing holder is passed over
+        known = Known(standing, yard.unit, state.answered, state.crossings)
+        said = answer(self.release, self.vault.secret, known, outcomes, score, start if best is None else best)
+        if said.improved and best is None and (said.published or 0.0) <= (state.published or 0.0):
+            told = said.published if POLICIES[self.release].every else None
+            return Release(False, told, said.z, said.crossed)  # what it reached still stands
+        return said
+
+    def read(self, set_name: str, submission: Submission, yard: Yardstick) -> Scored:
+        """Run a submission on `select` or `final`, once; the reading is recorded before it is returned.
+
+        Raises Refusal for a second reading, and for one before research has ended; both are recorded. A campaign that
+        was killed after a reading gets it again from the vault when it is resumed, once: nothing is run for it.
+        """
+        key = (set_name, submission.id)
+        resumed = key in self._resumed and key not in self._read
+        if (why := account.may_read(self.state, set_name, submission.id, resumed)) is not None:
+            self.refuse("lab", why, verb="read", set=set_name, submission=submission.id)
+        self._read.add(key)
+        if resumed and self.state.readings[key]["code"] != "ok":
+            return Scored(str(self.state.readings[key]["code"]), None, 0.0, 0)
+        scored = self.sealed(submission, yard)
+        if not resumed:
+            score = yard.score(self.problem, scored.outcomes).asdict() if scored.outcomes is not None else None
+            self.log("reading", set=set_name, submission=submission.id, code=scored.code, score=score)
+        return scored
+
+    def refuse(self, who: str, why: str, **what: Any) -> NoReturn:
+        """Record a refusal, up to a number of them so that they flood nothing, and raise it."""
+        with self._lock:
+            if account.refusals(self.state, who) < account.MAX_REFUSALS:
+                self.log("refused", who, why=why, **what)
+        raise Refusal(why)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def describe(files: Mapping[str, str]) -> tuple[str, str]:
-    """Name and family from the card: claimed, cut to size, never trusted."""
-    card = tomllib.loads(files["card.toml"])
-    return str(card.get("name", "unnamed"))[:80], str(card.get("family", "other"))[:60]
 
 
 def _over() -> Refusal:
     return Refusal("the research time of this campaign is over", over=True)
 
 
-def _later(work: Callable[[str, Sequence[int]], T], request: Request) -> Callable[[], T]:
-    return lambda: work(request.snapshot, request.seeds)
-
-
 def _told(s: Submission) -> dict[str, Any]:
+    """What its researcher learns. Why a sealed run failed is for people alone: inputs could travel in it."""
+    status = s.status if s.status in ("waiting", "scored") else "failed"
     return {
-        "submission": s.id, "snapshot": s.snapshot, "status": s.status, "improved": s.improved, "released": s.released
+        "submission": s.id, "snapshot": s.snapshot, "status": status, "improved": s.improved, "released": s.released
     }  # fmt: skip

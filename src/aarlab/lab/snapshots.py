@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from aarlab.kit.cache import built
+from aarlab.lab import forum
 
 MAX_BYTES = 64 * 1024
 MAX_LITERAL = 512
@@ -117,6 +118,50 @@ def _without_comments(text: str) -> str:
 def identify(files: Mapping[str, str]) -> str:
     """The content's name: 16 hex digits of SHA-256 over the sorted files."""
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]
+
+
+def describe(files: Mapping[str, str]) -> tuple[str, str]:
+    """Name and family from the card: claimed, cut to size, never trusted."""
+    card = tomllib.loads(files["card.toml"])
+    family = str(card.get("family", "other"))[:60]
+    return str(card.get("name", "unnamed"))[:80], family if forum.FAMILY.match(family) else "other"
+
+
+def program(files: Mapping[str, str]) -> str:
+    """What the programs of a method do, whatever they are called: 16 hex digits over their syntax trees, without
+    docstrings, comments and layout, the names that they give themselves numbered in order of appearance.
+
+    Two methods with the same one are the same program; a rewritten one differs, and is found by its predictions.
+    """
+    trees = []
+    for _, text in sorted((n, t) for n, t in files.items() if n.endswith(".py")):
+        tree, names = ast.parse(text), dict[str, str]()
+        imported = {a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)
+                    for a in n.names}  # fmt: skip
+        own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        own |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+        own |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                node.body = [s for s in body if not _says_nothing(s)]  # type: ignore[attr-defined]
+            for place in ("id", "arg", "name"):
+                name = getattr(node, place, None)
+                if isinstance(name, str) and name in own - imported - {"run"} and not isinstance(node, ast.keyword):
+                    setattr(node, place, names.setdefault(name, f"_{len(names)}"))
+        trees.append(ast.dump(tree))
+    return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:16]
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def size(folder: Path, name: str) -> int:
+    """Bytes of a stored snapshot."""
+    return sum(p.stat().st_size for p in (folder / name).iterdir())
 
 
 def store(folder: Path, files: Mapping[str, str]) -> str:

@@ -23,6 +23,8 @@ class Submission:
     improved: bool = False
     released: float | None = None
     search: Score | None = None
+    shape: str = ""  # lab/account.py: what its programs share with near-duplicates
+    near: int | None = None  # the first submission of that shape, if it was an earlier one
 
 
 @dataclass
@@ -63,11 +65,16 @@ class State:
     findings: list[Finding] = field(default_factory=list)
     queued: dict[int, dict[str, Any]] = field(default_factory=dict)  # ledger number -> finding not yet at its barrier
     gave_up: dict[str, str] = field(default_factory=dict)
+    flooded: list[str] = field(default_factory=list)  # researchers that were kept to their rate of requests
     elapsed: float = 0.0  # seconds of research, over all sessions
     cpu: dict[str, float] = field(default_factory=lambda: {"lab": 0.0, "sandboxes": 0.0, "starts": 0.0})
     incumbent: int | None = None  # the submission last published
     published: float | None = None  # what is published of it, or of the start
     start: str | None = None  # what a gain is counted from: "teacher", or an untuned baseline
+    start_published: float | None = None  # what is published of the start
+    answered: int = 0  # submissions that the release policy has answered
+    crossings: int = 0  # of those, answers that crossed Thresholdout's threshold
+    refused: list[dict[str, Any]] = field(default_factory=list)  # {"by", "verb", "why", …}
     ended: str | None = None
     readings: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)  # (select|final, submission)
     summary: dict[str, Any] | None = None
@@ -79,7 +86,8 @@ class State:
             case "campaign_started":
                 self.started = p
             case "baseline_published":
-                self.published, self.start = p["published"], p["name"]
+                self.published = self.start_published = p["published"]
+                self.start = p["name"]
             case "clock":
                 for name, seconds in p["cpu"].items():
                     self.cpu[name] += seconds
@@ -92,6 +100,8 @@ class State:
                 s = self.submissions[p["id"]]
                 s.status, s.improved, s.released = p["status"], p["improved"], p["released"]
                 s.search = Score(**p["search"]) if p["search"] else None
+                self.answered += s.search is not None
+                self.crossings += p.get("crossed", False)
                 if s.improved:
                     self.incumbent, self.published = s.id, s.released
             case "finding_queued":
@@ -101,12 +111,21 @@ class State:
                 self.findings.append(Finding(len(self.findings) + 1, **_pick(p, Finding)))
             case "gave_up":
                 self.gave_up[event.actor] = p["why"]
+            case "refused":
+                self.refused.append({"by": event.actor, **p})
+            case "flooded":
+                self.flooded.append(event.actor)
             case "research_ended":
                 self.ended = p["why"]
             case "reading":
                 self.readings[p["set"], p["submission"]] = p
             case "finished":
                 self.summary = p["summary"]
+
+    def ticket(self, researcher: str, snapshot: str) -> int | None:
+        """The submission by which a researcher has handed these files over already: the same files are read once."""
+        mine = (s.id for s in self.submissions.values() if (s.researcher, s.snapshot) == (researcher, snapshot))
+        return next(mine, None)
 
     @property
     def waiting(self) -> list[Submission]:

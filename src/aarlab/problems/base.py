@@ -119,6 +119,9 @@ class Problem(Protocol):
     def baselines(self) -> Sequence[str]:
         """Names of the untuned baselines that apply here; the first is published when a campaign starts."""
 
+    def baseline(self, name: str) -> Mapping[str, str]:
+        """The files of a named baseline as a method's folder: what an honest researcher would hand over."""
+
     def planted(self, share: float) -> "Problem":
         """The same testbed with a shortcut planted: a surface mark that names the label in that share of the rows of
         pool and test, and that the teacher does not know. Its name ends in "@share"; `load` knows such names. Raises

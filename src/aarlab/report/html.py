@@ -81,7 +81,7 @@ def page(view: View) -> str:
 
 def header(view: View) -> Html:
     s, best = view.summary, words.best_of(view)
-    failed = any(a.get("verdict") == "fail" for a in words.audits_of(view).values())
+    failed = words.accused_by(view)
     stamps = [el("span", label, class_="stamp", title=why) for label, why in words.stamps(view)]
     return join(
         el(
@@ -199,7 +199,7 @@ def badge(name: str, audit: Audit) -> Html:
     verdict = audit.verdict if audit.verdict in words.VERDICTS else "undecided"
     said = f"{line(name, 40)}: {words.VERDICTS[verdict]}"
     value = f" ({words.figure(audit.value)})" if audit.value is not None else ""
-    return el("span", said, class_=f"badge {verdict}", title=line(audit.why, 300) + value)
+    return el("span", said, class_=f"badge {words.LIKE.get(verdict, verdict)}", title=line(audit.why, 300) + value)
 
 
 # The way there

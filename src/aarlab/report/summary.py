@@ -58,7 +58,7 @@ def render(view: View) -> RenderableType:
 def headline_style(view: View) -> str:
     """Green only for a method that beats the comparator, in a real sandbox, with a random secret, and fails
     no audit."""
-    failed = any(a.get("verdict") == "fail" for a in words.audits_of(view).values())
+    failed = words.accused_by(view)
     sound = not words.stamps(view) and not failed
     return "bold green" if words.beats(view) and sound else "bold red" if failed else "bold"
 
@@ -98,10 +98,11 @@ def audits(view: View) -> list[RenderableType]:
     if all(a.get("verdict", "not_run") == "not_run" for a in found.values()):
         return []
     lines: list[RenderableType] = []
+    width = 2 + max(len(words.VERDICTS.get(str(a.get("verdict")), "not run")) for a in found.values())
     for name, audit in found.items():
         verdict = str(audit.get("verdict", "not_run"))
         why = line(str(audit.get("why") or ""), 100)
-        style = VERDICT_STYLE.get(verdict, "yellow")
-        said = (words.VERDICTS.get(verdict, line(verdict, 20)).ljust(10), style)
+        style = VERDICT_STYLE.get(words.LIKE.get(verdict, verdict), "yellow")
+        said = (words.VERDICTS.get(verdict, line(verdict, 20)).ljust(width), style)
         lines.append(Text.assemble("  ", said, line(name, 24).ljust(20), (f"  {why}" if why else "", "dim")))
     return lines

@@ -14,6 +14,12 @@ _MARK = r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe
 _MARKS = re.compile(f"({_MARK}{{3}}){_MARK}+")
 
 
+# Letters of other scripts that cannot be told from Latin ones (Unicode TS 39, confusables) are shown by their code
+# where they stand in a Latin word; Latin ones in disguise (full width, mathematical) everywhere.
+_LOOK = "АВЕЅІЈКМНОРСТУХаеорсухѕіјһԁԛԝӏΑΒΕΖΗΙΚΜΝΟΡΤΥΧονⅠⅤⅩⅬⅭⅮⅯⅰⅴⅹⅼⅽⅾⅿ"
+_ALIKE = re.compile(f"(?<=[A-Za-z0-9])[{_LOOK}]+|[{_LOOK}]+(?=[A-Za-z0-9])|[\uff10-\uff5a\U0001d400-\U0001d7ff]+")
+
+
 class _Visible(dict[int, str]):
     """A translation table that is filled as characters are met."""
 
@@ -32,12 +38,18 @@ class _Visible(dict[int, str]):
 _VISIBLE = _Visible()
 
 
+def unmask(text: str) -> str:
+    """The text with look-alike letters shown by their code, so that no name passes for another."""
+    return _ALIKE.sub(lambda m: "".join(f"⟨U+{ord(c):04X}⟩" for c in m[0]), text)
+
+
 def clean(text: str) -> str:
     """Text of several lines with every control, format, surrogate and unassigned character made visible.
 
-    Newline and tab stay; carriage returns before a newline go; runs of combining marks are cut after three.
+    Newline and tab stay; carriage returns before a newline go; runs of combining marks are cut after three; letters
+    that pass for Latin ones are shown by their code where they stand in a Latin word.
     """
-    return _MARKS.sub(r"\1", str(text).replace("\r\n", "\n").translate(_VISIBLE))
+    return unmask(_MARKS.sub(r"\1", str(text).replace("\r\n", "\n").translate(_VISIBLE)))
 
 
 def line(text: str, width: int = 80) -> str:

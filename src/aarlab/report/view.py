@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from aarlab.kit.stats import Score, undefined
 
-Verdict = Literal["pass", "fail", "undecided", "not_run"]
+Verdict = Literal[
+    "pass", "fail", "undecided", "not_run",
+    "weak-to-strong", "elicitation", "elicitation with one teacher bit", "student-free", "informs",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

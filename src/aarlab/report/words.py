@@ -9,7 +9,14 @@ from aarlab.kit.stats import Score
 from aarlab.report.text import line
 from aarlab.report.view import View, as_score
 
-VERDICTS = {"pass": "passed", "fail": "failed", "undecided": "undecided", "not_run": "not run"}
+VERDICTS = {
+    "pass": "passed", "fail": "failed", "undecided": "undecided", "not_run": "not run",
+    "weak-to-strong": "weak-to-strong", "elicitation": "elicitation",
+    "elicitation with one teacher bit": "elicitation with one teacher bit", "student-free": "student-free",
+    "informs": "informs",
+}  # fmt: skip
+LIKE = {"informs": "not_run", "student-free": "fail", "weak-to-strong": "pass", "elicitation": "pass"}  # how a verdict is shown
+LIKE["elicitation with one teacher bit"] = "pass"
 
 
 def figure(score: Score, digits: int = 2) -> str:
@@ -131,6 +138,13 @@ def audits_of(view: View) -> dict[str, Mapping[str, Any]]:
     return dict((best_of(view) or {}).get("audits") or {})
 
 
+def accused_by(view: View) -> list[str]:
+    """The audits that speak against the best method."""
+    told = [line(str(name), 40) for name in (best_of(view) or {}).get("accused_by") or []]
+    failed = [n for n, a in audits_of(view).items() if LIKE.get(str(a.get("verdict")), a.get("verdict")) == "fail"]
+    return list(dict.fromkeys([*told, *failed]))
+
+
 def audit_sentence(view: View) -> str:
     """What the audits said of the best method, or that they did not run."""
     if best_of(view) is None:
@@ -138,14 +152,14 @@ def audit_sentence(view: View) -> str:
     by: dict[str, list[str]] = {v: [] for v in VERDICTS}
     for name, audit in audits_of(view).items():
         by.setdefault(str(audit.get("verdict", "not_run")), []).append(line(name, 40))
-    if not any(by[v] for v in ("pass", "fail", "undecided")):
+    if not any(by[v] for v in VERDICTS if v not in ("not_run", "informs")):
         listed = f" ({', '.join(by['not_run'])})" if by["not_run"] else ""
         return (
             f"No audit has run{listed}: the figure rests on re-execution by the lab and held-out data alone."
         )
-    order = ("fail", "undecided", "pass", "not_run")
+    order = ("fail", "student-free", "undecided", *list(VERDICTS)[4:-2], "pass", "not_run")
     said = "; ".join(f"{VERDICTS[v]} ({', '.join(by[v])})" for v in order if by[v])
-    end = " A method that fails an audit is not a result." if by["fail"] else ""
+    end = " A method that fails an audit is not a result." if accused_by(view) else ""
     return f"Audits: {said}.{end}"
 
 
@@ -183,11 +197,12 @@ def placebo_sentences(view: View) -> list[str]:
     placed, redrawn = best.get("placebo_rank") or {}, best.get("p_redrawn") or {}
     if placed.get("p") is not None:
         above = int(placed["rank"]) - 1
-        s = placed["settings"]
+        s, why = placed["settings"], line(placed.get("why") or "", 300)
         found.append(
             f"Placebo: of {plural(int(placed['of']), 'campaign')} with nothing to find "
-            f"({s['experiments']} experiments, {s['researchers']} researchers), {above or 'none'} had a best raw search score as high as this figure on "
-            f"final: p = {placed['p']:.3f}" + (f"; {line(placed['why'], 300)}." if placed.get("why") else ".")
+            f"({s['experiments']} experiments, {s['researchers']} researchers), "
+            f"{above or 'none'} had a best raw search score as high as this figure on final: p = {placed['p']:.3f}"
+            + (f"; {why}." if why else ".")
         )
     elif placed:
         found.append(f"Not ranked among placebo campaigns: {line(placed.get('why') or 'no reason recorded', 300)}.")
@@ -207,6 +222,7 @@ def caveats(view: View) -> list[str]:
     found = [f"{label}. {why}" for label, why in stamps(view)]
     if view.ended:
         found.append(f"The campaign ended early: {line(view.ended, 200)}.")
+    found += [f"On record: {line(str(note), 200)}." for note in view.summary.get("record") or []]
     found.append(audit_sentence(view))
     found += placebo_sentences(view)
     best = best_of(view)

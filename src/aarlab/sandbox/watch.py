@@ -27,7 +27,7 @@ def tree(pid: int, most_tasks: int) -> Tree:
     """What the tree below (and with) `pid` uses now; counting stops past `most_tasks`, as a fork bomb
     grows faster than it can be counted. Zeros where there is no /proc."""
     tasks, memory, ticks = 0, 0, 0
-    for process in _descendants(pid):
+    for process in descendants(pid):
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             ticks += sum(
@@ -41,7 +41,7 @@ def tree(pid: int, most_tasks: int) -> Tree:
     return Tree(tasks, memory, ticks / TICK)
 
 
-def _descendants(pid: int) -> Iterable[int]:
+def descendants(pid: int) -> Iterable[int]:
     waiting = [pid]
     while waiting:
         process = waiting.pop()
@@ -61,7 +61,7 @@ def deleted_bytes(pid: int, folders: Iterable[Path]) -> int:
         with contextlib.suppress(OSError):
             devices.add(os.stat(folder).st_dev)
     sizes: dict[tuple[int, int], int] = {}
-    for process in _descendants(pid) if devices else ():
+    for process in descendants(pid) if devices else ():
         with contextlib.suppress(OSError):
             for number in os.listdir(f"/proc/{process}/fd"):
                 with contextlib.suppress(OSError):

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aarlab.audit import accusations, causal, together
+from aarlab.audit import read as reading
 from aarlab.audit.carryover import Drawn
 from aarlab.audit.cells import Cell, Sandboxed, run_cells
-from aarlab.audit.constants import constants
 from aarlab.campaign.redteam.stage import Outcome, Played, Result, Stage, play
 from aarlab.kit.stats import Score, accuracy, join
 from aarlab.lab import snapshots
@@ -99,18 +99,29 @@ def audit(
     """Audits of a submitted method: what can be read off it, and the causal ones, which take longer; without `causes`
     only if the first do not accuse it."""
     folder = played.folder / "snapshots" / submission.snapshot
-    read = {"constants": constants(snapshots.load(folder.parent, submission.snapshot))}
+    read = reading(snapshots.load(folder.parent, submission.snapshot))
     if accusations(read) and not causes:
         return read
-    problem, threads, secret = played.problem, played.config.slots, played.vault.secret
-    method = Sandboxed(folder, played.config.sandbox)
+    config = played.config
+    method = Sandboxed(folder, config.sandbox)
+    return together(
+        causal_audits(played.problem, method, played.vault.secret, config.slots, config.seed, permutations, instances)
+        | read
+    )
+
+
+def causal_audits(
+    problem: Problem, method: Sandboxed, secret: bytes, threads: int, seed: int, permutations: int = PERMUTATIONS,
+    instances: int = INSTANCES,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """The causal audits at the red team's size."""
     yard = drawn([problem.sealed("search", i, secret) for i in range(instances)], problem)
     cells = [replace(c, draws=min(c.draws, permutations)) for c in causal.cells_of(problem, picture=False)]
     ran = run_cells(problem, method, yard.instances, cells, secret, threads)
-    public = drawn([problem.practice(played.config.seed * 1000 + s) for s in range(PRACTISED)], problem)
+    public = drawn([problem.practice(seed * 1000 + s) for s in range(PRACTISED)], problem)
     real = run_cells(problem, method, public.instances, REAL, secret, threads)["real"]
     practised = Drawn("practice", causal.outcomes(problem, real), public.floor, public.ceiling)
-    return together(causal.judge(problem, ran, yard, practised, picture=False) | read)
+    return causal.judge(problem, ran, yard, practised, picture=False)
 
 
 def drawn(instances: Sequence[Instance], problem: Problem) -> Yardstick:

@@ -10,7 +10,7 @@ from typing import Any
 
 from aarlab.campaign import workers
 from aarlab.campaign.config import BadCampaign
-from aarlab.campaign.redteam import JUDGES
+from aarlab.campaign.redteam import JUDGES, honest
 from aarlab.campaign.redteam.stage import Stage
 from aarlab.lab import vault as vaults
 from aarlab.problems import base
@@ -63,19 +63,26 @@ def attack(plan: Plan, folder: Path, say: Say = lambda done, of, what: None) -> 
     stage = Stage(
         plan.problem, folder, secret, plan.release, plan.sandbox, slots=1, seed=plan.seed, reduced=plan.reduced
     )
-    results = {a.name: json.loads(p.read_text()) for a in attacks if (p := kept / f"{a.name}.json").exists()}
+    controls = [] if plan.only else honest.names(stage)
+    todo = [a.name for a in attacks] + [f"honest-{name}" for name in controls]
+    results = {name: json.loads(p.read_text()) for name in todo if (p := kept / f"{name}.json").exists()}
     with workers.pool(plan.slots) as pool:
-        waiting = [a for a in attacks if a.name not in results]
-        if waiting:
-            say(len(results), len(attacks), "drawing the sealed set")
+        if len(results) < len(todo):
+            say(len(results), len(todo), "drawing the sealed set")
             pool.submit(draw, stage).result()
-        jobs = {pool.submit(judge, a, stage): a.name for a in waiting}
+        jobs = {pool.submit(judge, a, stage): a.name for a in attacks if a.name not in results}
+        more = [name for name in controls if f"honest-{name}" not in results]
+        jobs |= {pool.submit(honest.judge, name, stage): f"honest-{name}" for name in more}
         for job in as_completed(jobs):
-            results[jobs[job]] = told = job.result()
-            _write(kept / f"{jobs[job]}.json", told)
-            say(len(results), len(attacks), f"{told['name']}: {told['outcome']}")
+            name = jobs[job]
+            results[name] = told = job.result()
+            _write(kept / f"{name}.json", told)
+            say(len(results), len(todo), f"{name}: {told.get('outcome') or told.get('verdict')}")
     ordered = [results[a.name] for a in attacks]
-    return {"testbed": plan.problem, "release": plan.release, "attacks": ordered, "escapes": escapes(ordered)}
+    return {
+        "testbed": plan.problem, "release": plan.release, "attacks": ordered,
+        "honest": honest.summary([results[f"honest-{name}"] for name in controls]), "escapes": escapes(ordered),
+    }  # fmt: skip
 
 
 def escapes(results: Sequence[Mapping[str, Any]]) -> int:

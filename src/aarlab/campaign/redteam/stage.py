@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from aarlab.lab.vault import Vault
 from aarlab.problems import base
 from aarlab.problems.base import Problem
 from aarlab.researchers.attackers import Attack
-from aarlab.sandbox.box import Kind
+from aarlab.sandbox.box import Kind, Limits
 from aarlab.sandbox.probe import probe
 
 Outcome = Literal["contained", "detected", "succeeded"]
@@ -74,13 +75,19 @@ class Played:
     lab: Lab
 
 
+@cache
+def _startup(kind: Kind) -> float:
+    return probe(kind).startup_cpu_seconds
+
+
 def play(
     stage: Stage, attack: Attack, *, submissions: int = 30, researchers: int = 1, attackers: int = 1,
-    meanwhile: Callable[[Lab], None] = lambda _: None,
+    meanwhile: Callable[[Lab], None] = lambda _: None, limits: Limits = team.LIMITS, scored: bool = True,
 ) -> Played:  # fmt: skip
     """Play an attack end to end: its program as researcher r1 (to r`attackers`), searchers beside it if there are more
     researchers, until all have ended or the minutes are over; what was submitted is judged. No finals are read.
-    `meanwhile` is called again and again while it runs.
+    `meanwhile` is called again and again while it runs; `limits`: of a researcher's sandbox; not `scored`: spare what
+    costs most, the baseline and its references, for attacks that are after no score.
     """
     config = Config(
         problem=stage.problem, researchers=researchers, kind="attacker", attack=attack.name, attackers=attackers,
@@ -96,12 +103,14 @@ def play(
         stack.callback(ledger.close)
         lab = Lab(
             folder, problem, ledger, vault, state, config.budget, config.sandbox, config.slots,
-            probe(config.sandbox).startup_cpu_seconds,
+            _startup(config.sandbox), config.release,
         )  # fmt: skip
         stack.callback(lab.close)
         first = team.practice_seed(config)
-        lab.prepared(lab.search_yard(), {s: problem.references(problem.practice(s)) for s in range(first, first + 2)})
-        lab.publish_baseline()
-        run.research(lab, config, run.Signals(), lambda moment: meanwhile(lab))
+        if scored:
+            references = {s: problem.references(problem.practice(s)) for s in range(first, first + 2)}
+            lab.prepared(lab.search_yard(), references)
+            lab.publish_baseline()
+        run.research(lab, config, run.Signals(), lambda moment: meanwhile(lab), limits)
         lab.finish_judging()
     return Played(folder, config, state, problem, vault, lab)

@@ -172,6 +172,10 @@ class W2S:
         known = zoo.BASELINES.items()
         return [n for n, c in known if zoo.applicable(c, task.paired, task.student.has_logprobs)]
 
+    def baseline(self, name: str) -> dict[str, str]:
+        config = zoo.BASELINES[name]
+        return {"method.py": zoo.source(config), "card.toml": zoo.card(config, "an untuned baseline", (0.0, 0.0, 0.0))}
+
     def ceiling(self, instance: Instance, *, untrained: bool = False) -> Outcomes:
         """What the default head reaches on the pool's true labels; of the untrained twin if asked."""
         task = W2STask.load(instance.task, untrained=untrained)
