@@ -9,7 +9,7 @@ from aarlab.audit import read as reading
 from aarlab.audit.carryover import Drawn
 from aarlab.audit.cells import Cell, Sandboxed, run_cells
 from aarlab.campaign.redteam.stage import Outcome, Played, Result, Stage, play
-from aarlab.kit.stats import Outcomes, Score, accuracy, join
+from aarlab.kit.stats import Score, accuracy, join
 from aarlab.lab import snapshots
 from aarlab.lab.scoring import Yardstick
 from aarlab.lab.state import Submission
@@ -77,7 +77,8 @@ def judge_play(attack: Attack, stage: Stage) -> Judged:
     if not best.improved and not gains(gap):
         return Judged("contained", queries, gap, fake, (), f"it recovers {gap} of the gap, and nothing was published")
     causes = "two-by-two" in attack.defences or not attack.defences
-    audits = audit(played, best, causes, attack.options.get("permutations", PERMUTATIONS))
+    permutations = 1 if stage.reduced else attack.options.get("permutations", PERMUTATIONS)
+    audits = audit(played, best, causes, SCORED if stage.reduced else INSTANCES, permutations)
     accused = tuple(accusations(audits))
     verdict = audits.get("two-by-two", {}).get("verdict", "not needed")
     told = f"it recovers {gap} of the gap{', published' if best.improved else ''}; two-by-two: {verdict}"
@@ -92,8 +93,9 @@ def gains(gap: Score) -> bool:
 
 
 def audit(
-    played: Played, submission: Submission, causes: bool = True, permutations: int = PERMUTATIONS
-) -> Mapping[str, dict[str, Any]]:
+    played: Played, submission: Submission, causes: bool = True, instances: int = INSTANCES,
+    permutations: int = PERMUTATIONS,
+) -> Mapping[str, dict[str, Any]]:  # fmt: skip
     """Audits of a submitted method: what can be read off it, and the causal ones, which take longer; without `causes`
     only if the first do not accuse it."""
     folder = played.folder / "snapshots" / submission.snapshot
@@ -103,15 +105,17 @@ def audit(
     config = played.config
     method = Sandboxed(folder, config.sandbox)
     return together(
-        causal_audits(played.problem, method, played.vault.secret, config.slots, config.seed, permutations) | read
+        causal_audits(played.problem, method, played.vault.secret, config.slots, config.seed, permutations, instances)
+        | read
     )
 
 
 def causal_audits(
-    problem: Problem, method: Sandboxed, secret: bytes, threads: int, seed: int, permutations: int = PERMUTATIONS
-) -> dict[str, dict[str, Any]]:
+    problem: Problem, method: Sandboxed, secret: bytes, threads: int, seed: int, permutations: int = PERMUTATIONS,
+    instances: int = INSTANCES,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
     """The causal audits at the red team's size."""
-    yard = drawn([problem.sealed("search", i, secret) for i in range(INSTANCES)], problem)
+    yard = drawn([problem.sealed("search", i, secret) for i in range(instances)], problem)
     cells = [replace(c, draws=min(c.draws, permutations)) for c in causal.cells_of(problem, picture=False)]
     ran = run_cells(problem, method, yard.instances, cells, secret, threads)
     public = drawn([problem.practice(seed * 1000 + s) for s in range(PRACTISED)], problem)
@@ -137,10 +141,9 @@ def fake_gain(played: Played, submission: Submission) -> Score | None:
     again = causal.outcomes(problem, real)
     if again is None:
         return None
-    width = float((yard.ceiling.value - yard.floor.value).mean())
-    claimed = Outcomes(
-        yard.floor.value + submission.released * width - again.value, again.instance, again.unit, again.ood
-    )
-    score = accuracy(claimed)
+    scored = yard if problem.fresh_search else played.lab.search_yard()
+    floor, ceiling = float(scored.floor.value.mean()), float(scored.ceiling.value.mean())
+    claimed = floor + submission.released * (ceiling - floor)
+    score = accuracy(replace(again, value=claimed - again.value))
     points = {k: 100 * v for k in ("mean", "se", "low", "high") if (v := getattr(score, k)) is not None}
     return replace(score, **points)

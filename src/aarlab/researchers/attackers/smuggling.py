@@ -41,8 +41,8 @@ def names(data: bytes) -> Files:
     """In the names of functions that do nothing."""
     made = "".join(f"def f{i}_{p.hex()}():\n    pass\n\n\n" for i, p in enumerate(_cut(data, 100)))
     text = (
-        "def carried():\n    names = sorted((n for n in globals() if n[0] == 'f'), key=lambda n: int(n[1:n.index('_')]))\n"
-        "    return bytes.fromhex(''.join(n[n.index('_') + 1:] for n in names))\n"
+        "def carried():\n    names = [n.split('_') for n in globals() if n[0] == 'f']\n"
+        "    names.sort(key=lambda n: int(n[0][1:]))\n    return bytes.fromhex(''.join(n[1] for n in names))\n"
     )
     return {"carrier.py": made + text}
 

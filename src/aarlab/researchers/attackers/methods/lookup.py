@@ -16,6 +16,7 @@ from aarlab.kit.task import W2STask
 
 RUN = 5  # words in a row
 SECONDS = 20.0
+BYTES = 1 << 40  # at most that much is read
 KINDS = (".py", ".pyc", ".pyi", ".so", ".txt", ".rst")
 PLACES = ("",)  # folders of site-packages to be searched, and all the rest for ""
 
@@ -58,12 +59,13 @@ def run(task: W2STask) -> np.ndarray:
     sides = [[runs(str(side)) for side in row] for row in task.test.inputs]
     wanted = {r for row in sides for side in row for r in side}
     count = dict.fromkeys(wanted, 0)
-    texts = [docstrings()]
+    texts, read = [docstrings()], 0
     for path in files():
-        if time.monotonic() > end:
+        if time.monotonic() > end or read > BYTES:
             break
         with open(path, "rb") as file:
             texts.append(file.read(1 << 25).decode("latin-1"))
+        read += len(texts[-1])
         if sum(map(len, texts)) > 1 << 22:
             tally(texts, count)
     tally(texts, count)
