@@ -10,14 +10,9 @@ from typing import Annotated
 import typer
 
 from aarlab.campaign import run as campaign
-<<<<<<< HEAD
 from aarlab.campaign.config import BadCampaign, Config
 from aarlab.campaign.redteam import statistical
-from aarlab.cli import bench_ledger, bench_lock
-=======
-from aarlab.campaign.config import Config
 from aarlab.cli import bench_audits, bench_ledger, bench_lock
->>>>>>> main
 from aarlab.kit import zoo
 from aarlab.kit.stats import Score
 from aarlab.lab.execution import PRACTICE_SECONDS, execute
