@@ -21,7 +21,7 @@ What else could carry truth, and what bounds it:
   inputs a query. That is not closed: with sealed rows in hand a person could label them, and hard-code what fits in
   64 kB. Testbeds that generate draw other rows for every submission, and `select` and `final` answer nothing.
 - *Truth itself* thus leaves only by the answer. Under `ladder` and k queries that is the place of the few that improved
-  and their figures: at most j (log2 k + 8) bits for j improvements, and j is 0 in 5 of 6 attacks with k = 1,000.
+  and their figures: at most j (log2 k + 8) bits for j improvements.
 """
 
 import hashlib
