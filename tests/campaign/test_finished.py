@@ -305,8 +305,8 @@ def _rewrite(folder: Path, first: int) -> None:
         rows = c.execute("SELECT seq, time, kind, actor, payload, prev FROM events ORDER BY seq").fetchall()
         prev = rows[first - 1][5]
         for seq, at, kind, actor, payload, _ in rows[first - 1 :]:
-            digest = record_hash(prev, seq, at + 0.001, kind, actor, payload)
-            c.execute("UPDATE events SET time = ?, prev = ?, hash = ? WHERE seq = ?", (at + 0.001, prev, digest, seq))
+            digest = record_hash(prev, seq, at + 0.5, kind, actor, payload)
+            c.execute("UPDATE events SET time = ?, prev = ?, hash = ? WHERE seq = ?", (at + 0.5, prev, digest, seq))
             prev = digest
         c.commit()
 
