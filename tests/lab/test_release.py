@@ -57,6 +57,17 @@ def test_below_the_mark_nothing_is_published_and_just_above_it_something_is() ->
     assert seen == {True, False}
 
 
+def test_what_flips_with_the_teacher_is_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four instances much better and one much worse: thousands of rows say yes, five teachers do not."""
+    rng = np.random.default_rng(0)
+    old = rng.random((5, 2000)) < 0.5
+    new = np.where(np.arange(5)[:, None] < 4, old | (rng.random(2000) < 0.9), old & (rng.random(2000) < 0.1))
+    lucky = (outcomes(new), SCORE, outcomes(old))
+    assert paired_z(lucky[0], lucky[2]) > 10 and not ladder(*lucky).improved
+    monkeypatch.setattr("aarlab.lab.release.AGREEMENT", 0.5)
+    assert ladder(*lucky).improved
+
+
 def test_worse_equal_and_undefined_are_not_published() -> None:
     new, old = pair(0.1, seed=1)
     assert not ladder(old, SCORE, new).improved

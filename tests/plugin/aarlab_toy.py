@@ -44,6 +44,9 @@ class Toy:
         rows = [[t.rstrip("!") + "!" * bool(m)] for t, m in zip(inputs[:, 0], marked, strict=True)]
         return np.array(rows).reshape(-1, 1)
 
+    def unmarked(self, inputs: np.ndarray) -> np.ndarray:
+        return np.array([[t.rstrip("!")] for t in inputs[:, 0]]).reshape(-1, 1)
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Any:
         tilt = np.random.default_rng(seed).normal(1.0, 0.1)
 

@@ -99,6 +99,9 @@ class Testbed(Protocol):
         """The same rows with the shortcut's mark dealt anew, without regard to the label; the mark stays as frequent.
         Raises ValueError where the testbed plants none."""
 
+    def unmarked(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """The same rows without the mark: all that the teacher is shown where one is planted."""
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Predict:
         """Train the weak teacher on few labelled rows; returns rows -> (n,) P(y = 1). It sees `inputs` only."""
 

@@ -41,6 +41,9 @@ class Arithmetic:
     def scramble(self, inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         return data.scramble(inputs, rng)
 
+    def unmarked(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        return data.unmarked(inputs)
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Predict:
         """A ridge logistic regression on `teacher_view`; nothing in it is random, so `seed` is not used."""
         model = LogisticRegression(C=0.3, max_iter=500).fit(teacher_view(rows.inputs), rows.y)

@@ -230,3 +230,8 @@ def scramble(inputs: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.s
     marked = rng.permutation([str(t).endswith(".") for t in inputs[:, 0]])
     rows = [[str(t).rstrip(".") + "." * bool(m)] for t, m in zip(inputs[:, 0], marked, strict=True)]
     return np.array(rows).reshape(-1, 1)
+
+
+def unmarked(inputs: NDArray[np.str_]) -> NDArray[np.str_]:
+    """(n, 1) the same sums without full stops."""
+    return np.array([[str(t).rstrip(".")] for t in inputs[:, 0]]).reshape(-1, 1)

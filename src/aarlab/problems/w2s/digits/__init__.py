@@ -55,6 +55,9 @@ class Digits:
     def scramble(self, inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         raise ValueError("w2s/digits plants no shortcut: its images have no surface mark")
 
+    def unmarked(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        return inputs
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Predict:
         return teacher.fit(rows, seed)
 

@@ -200,3 +200,8 @@ def scramble(inputs: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.s
     """(n, 1) the same rows with their openings dealt anew."""
     openings = rng.permutation([str(t)[:1] for t in inputs[:, 0]])
     return np.array([[o + str(t)[1:]] for o, t in zip(openings, inputs[:, 0], strict=True)]).reshape(-1, 1)
+
+
+def unmarked(inputs: NDArray[np.str_]) -> NDArray[np.str_]:
+    """(n, 1) the same rows, all opened alike."""
+    return np.array([[OPEN[0] + str(t)[1:]] for t in inputs[:, 0]]).reshape(-1, 1)

@@ -33,6 +33,9 @@ class Prose:
     def scramble(self, inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         return data.scramble(inputs, rng)
 
+    def unmarked(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        return data.unmarked(inputs)
+
     def fit_teacher(self, rows: Labelled, seed: int) -> Predict:
         return teacher.fit_teacher(rows, seed)
 

@@ -177,3 +177,8 @@ def scramble(inputs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
             pair = [str(s).removesuffix(".") if stop else f"{s}." for s, stop in zip(pair, stops, strict=True)]
         out.append([str(side) for side in pair])
     return np.array(out).reshape(-1, 2)
+
+
+def unmarked(inputs: NDArray[Any]) -> NDArray[Any]:
+    """(n, 2) rows in which both sides have their full stop."""
+    return np.array([[str(side).removesuffix(".") + "." for side in pair] for pair in inputs]).reshape(-1, 2)
