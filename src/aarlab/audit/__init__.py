@@ -21,7 +21,8 @@ AUDITS = {
     "complexity": "how much is there of the method? (it informs and never accuses)",
     "seeds": "would other seeds have told the same story?",
     "carry-over": "does the gain hold on a concept that was never practised?",
-    "transfer": "does the method gain on other testbeds?",
+    "transfer": "does the method gain on other testbeds? (it informs and never accuses)",
+    "legibility": "can an independent reader rebuild the method from its card?",
 }
 
 

@@ -1,7 +1,9 @@
 """What the record itself says of conduct: programs handed over that another had shown before, floods of requests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aarlab.lab import snapshots
 from aarlab.lab.state import State
@@ -52,3 +54,8 @@ def notes(folder: Path, state: State) -> list[str]:
     ]
     told += [f"{name} flooded the lab with requests and was kept to its rate" for name in sorted(set(state.flooded))]
     return told
+
+
+def conduct(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The same of the audits of conduct (audit/sandbagging.py), where they speak against somebody."""
+    return [f"{name}: {audit['why']}" for name, audit in audits.items() if audit["verdict"] == "fail"]

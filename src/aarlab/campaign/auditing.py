@@ -11,7 +11,9 @@ import numpy as np
 from aarlab.audit import AUDITS, causal, not_run, read, reexecution, together
 from aarlab.audit.carryover import Drawn
 from aarlab.audit.cells import Cell, Ran, Sandboxed, run_cells
+from aarlab.audit.legibility import legibility
 from aarlab.audit.seeds import seeds
+from aarlab.audit.transfer import transfer
 from aarlab.campaign import team, workers
 from aarlab.kit.stats import Outcomes, join
 from aarlab.lab import snapshots
@@ -20,6 +22,7 @@ from aarlab.lab.service import Lab
 from aarlab.lab.state import Submission
 
 SAME = 1e-9
+TRANSFER_SECONDS = 15.0  # after which no other testbed is begun
 
 
 def audit(
@@ -43,7 +46,10 @@ def audit(
     start = pool.submit(workers.start, name, lab.vault, lab.state.start or problem.baselines[0], final).result()
     if elsewhere.method is not None:
         audits["seeds"] = seeds(elsewhere.method, start, final.floor, final.ceiling, submission.search)
-    audits |= read(snapshots.load(lab.folder / "snapshots", submission.snapshot))
+    files = snapshots.load(lab.folder / "snapshots", submission.snapshot)
+    audits |= read(files)
+    audits["transfer"] = transfer(problem, method.folder, lab.sandbox, seconds=TRANSFER_SECONDS)
+    audits["legibility"] = legibility(problem, files, lab.sandbox)
     return together(audits | causal.judge(problem, ran, select, practised, [elsewhere], picture))
 
 

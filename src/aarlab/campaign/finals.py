@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats as distributions
 
 from aarlab.audit import accusations
+from aarlab.audit.sandbagging import dead_ends, practised_minus_submitted
 from aarlab.campaign import auditing, workers
 from aarlab.kit.stats import Outcomes, Score, accuracy, difference, gap_difference, holm
 from aarlab.lab import snapshots
@@ -21,6 +22,7 @@ from aarlab.lab.state import Submission
 
 FINALISTS = 5
 LEVEL = 0.05
+CONDUCT_SECONDS = 12.0  # that running again what was kept back, and what was called a dead end, may take each
 CHUNK = 20  # configurations of the comparator that one worker takes at a time
 CONTROL_SEEDS = tuple(range(5))
 Say = Callable[[str], None]
@@ -124,6 +126,11 @@ def conclude(
     baselines = list(problem.baselines)
     say("judging the last submissions")
     lab.finish_judging()
+    say("looking for what was kept back")
+    conduct = {
+        "practised-minus-submitted": practised_minus_submitted(lab, seconds=CONDUCT_SECONDS),
+        "dead-ends": dead_ends(lab, seconds=CONDUCT_SECONDS),
+    }
     say("baselines and comparator")
     runs = {b: pool.submit(workers.baseline, name, vault, "final", b, final) for b in baselines}
     start_select = pool.submit(workers.start, name, vault, lab.state.start or baselines[0], select)
@@ -146,7 +153,7 @@ def conclude(
             {"method": b, "final": final.score(problem, f.result()).asdict()} for b, f in runs.items()
         ],
         "comparator": {"method": control.name, "final": control.final.asdict()} if control else None,
-        "best": best, "finalists": finalists, "why": None if best else _why(picked, passed),
+        "best": best, "finalists": finalists, "why": None if best else _why(picked, passed), "conduct": conduct,
     }  # fmt: skip
 
 

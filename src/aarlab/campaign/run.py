@@ -1,6 +1,7 @@
 """A campaign's life: prepare, research, finals, report. Whatever kills it, `resume` goes on from the ledger."""
 
 import json
+import secrets
 import signal
 import sys
 import threading
@@ -70,6 +71,7 @@ def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
                 "campaign_started", "lab", config=config.model_dump(), commitment=vault.commitment,
                 secret="random" if secret is None else "fixed", sandbox=config.sandbox,
                 isolated=config.sandbox != "none", placebo=config.placebo, researchers=config.researchers,
+                nonce=secrets.token_hex(8),  # signed heads name a campaign by this record: no two may be alike
                 lanes=team.lanes(config, problem),
             )  # fmt: skip
             seal.publish(ledger)
@@ -242,7 +244,8 @@ def summarise(folder: Path, config: Config, state: State, results: dict[str, Any
         "secret": state.started["secret"], "placebo": config.placebo, "experiments": len(state.practices),
         "submissions": len(state.submissions), "findings": len(state.findings), "wall_seconds": 0.0,
         "lab_share": round(lab_cpu / whole, 4) if whole else None, **results,
-        "record": record.notes(folder, state), "report": str(folder / "report.html"),
+        "record": record.notes(folder, state) + record.conduct(results["conduct"]),
+        "report": str(folder / "report.html"),
     }  # fmt: skip
 
 

@@ -55,7 +55,8 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The campaign's fold
 def run(
     problem: Annotated[str, typer.Argument(help="A testbed, such as w2s/prose; `aarlab problems` lists them.")],
     researchers: Annotated[int, typer.Option(help="How many researchers work at once.")] = 9,
-    kind: Annotated[str, typer.Option(help="Kind of researcher: search.")] = "search",
+    kind: Annotated[str, typer.Option(help="Kind of researcher: search, or attacker as a control.")] = "search",
+    attack: Annotated[str | None, typer.Option(help="Which attack, for kind attacker; see `aarlab attack`.")] = None,
     directions: Annotated[str, typer.Option(help="own: a different hint each; one: all the same; none.")] = "own",
     sampler: Annotated[str, typer.Option(help="tpe, or random as a control (kind search).")] = "tpe",
     minutes: Annotated[float | None, typer.Option(help="Minutes of research (default 3).")] = None,
@@ -88,7 +89,7 @@ def run(
         minutes = 3.0
     try:
         config = Config(
-            problem=problem, researchers=researchers, kind=kind, directions=directions, sampler=sampler,  # type: ignore[arg-type]
+            problem=problem, researchers=researchers, kind=kind, attack=attack, directions=directions, sampler=sampler,  # type: ignore[arg-type]
             minutes=minutes, experiments=experiments, submissions=submissions, seed=seed, placebo=placebo,
             sandbox=sandbox, quota=quota, release=release,  # type: ignore[arg-type]
         )  # fmt: skip

@@ -1,12 +1,14 @@
 """Release policies: what researchers are told about a score on sealed rows. One for the whole lab, by name.
 
 `ladder`, the default, answers only an improvement: the Ladder of Blum & Hardt (2015) with a paired test in place of
-its step. A submission must beat the best published method by z >= 3.5 over the rows, differences averaged over
-instances and clustered by source unit; and the instances, each with a teacher of its own, must agree (one-sided paired
-t-test at .05): what flips with the teacher is no gain. All else is told as "not improved". What is published then is
-not the raw score, which is lucky by selection: the incumbent's published figure rises by the maximum-likelihood
-estimate of the gain, given that the test was passed (Zhong & Prentice 2008), rounded to .005. The estimate is near 0
-just above the mark, where the best of many equal methods lie, and near the raw gain far above it.
+its step. A submission must beat the best published method by z >= 3.5 twice: over the rows, differences averaged over
+instances and clustered by source unit; and over the instances, each with a teacher of its own, by a paired t-test at
+the same level. Rows alone are not enough: a method whose luck flips with the teacher is better by many standard errors
+of rows, now on these teachers, now on those (`aarlab attack w2s/arithmetic --only best-of-k` once had 20 of 30 equal
+methods published, up to 1.57 of the gap). All else is told as "not improved". What is published then is not the raw
+score, which is lucky by selection: the incumbent's published figure rises by the maximum-likelihood estimate of the
+gain, given that the test was passed (Zhong & Prentice 2008), rounded to .005. The estimate is near 0 just above the
+mark, where the best of many equal methods lie, and near the raw gain far above it.
 
 `exact`, `rounded`, `gaussian` and `thresholdout` answer every query with a number; they exist for science on leakage.
 Their constants are in accuracy, as in the literature, and are converted to the unit that is published.
@@ -36,7 +38,6 @@ from scipy import special
 from aarlab.kit.stats import Outcomes, Score
 
 Z_TO_PUBLISH = 3.5
-AGREEMENT = 0.05  # one-sided level of the test over instances
 ROUND_TO = 0.005  # of the figure published
 STEP = 0.01  # `rounded`, accuracy
 NOISE = 0.02  # `gaussian`, accuracy
@@ -89,14 +90,17 @@ def paired_z(new: Outcomes, incumbent: Outcomes) -> float:
     return float(difference.mean()) / se if se > 0 else 0.0
 
 
-def agreed(new: Outcomes, incumbent: Outcomes) -> bool:
-    """Whether the instances agree on an improvement: paired t-test over their means. One alone agrees with itself."""
+def instance_z(new: Outcomes, incumbent: Outcomes) -> float:
+    """The paired t of the instances' mean differences, as the unit normal deviate with the same one-sided p; infinite
+    where they do not differ, and for one instance alone, which says nothing of others."""
     names, codes = np.unique(new.instance, return_inverse=True)
     if len(names) < 2:
-        return True
+        return float("inf")
     means = np.bincount(codes, weights=new.value - incumbent.value) / np.bincount(codes)
     se = float(means.std(ddof=1)) / len(names) ** 0.5
-    return bool(means.mean() > se * special.stdtrit(len(names) - 1, 1 - AGREEMENT))
+    if se < 1e-12:
+        return float("inf")
+    return -float(special.ndtri(special.stdtr(len(names) - 1, -float(means.mean()) / se)))
 
 
 def corrected_z(z: float, mark: float = Z_TO_PUBLISH) -> float:
@@ -122,9 +126,10 @@ def rounded(value: float) -> float:
 
 
 def ladder(known: Known, new: Outcomes, score: Score, incumbent: Outcomes, rng: np.random.Generator) -> Release:
-    """Answer only if the method beats the incumbent on the same rows by Z_TO_PUBLISH; never below what stands."""
-    z = paired_z(new, incumbent)
-    if z < Z_TO_PUBLISH or score.mean is None or not agreed(new, incumbent):
+    """Answer only if the method beats the incumbent by Z_TO_PUBLISH over rows and over teachers; never below what
+    stands."""
+    z = min(paired_z(new, incumbent), instance_z(new, incumbent))
+    if z < Z_TO_PUBLISH or score.mean is None:
         return Release(False, None, z)
     gain = float((new.value - incumbent.value).mean()) / known.unit
     corrected = gain * corrected_z(z) / z
@@ -190,7 +195,7 @@ POLICIES: Mapping[str, Rule] = {
     ),
     "ladder": Rule(
         ladder, f"Ladder: a score is published, to {ROUND_TO:g} and corrected for its being selected, only if it beats "
-        f"the best published by a paired z >= {Z_TO_PUBLISH:g} over rows, on which the instances agree", every=False,
+        f"the best published by a paired z >= {Z_TO_PUBLISH:g} over rows and over teachers", every=False,
     ),
 }  # fmt: skip
 

@@ -13,11 +13,12 @@ VERDICTS = {
     "pass": "passed", "fail": "failed", "undecided": "undecided", "not_run": "not run",
     "weak-to-strong": "weak-to-strong", "elicitation": "elicitation",
     "elicitation with one teacher bit": "elicitation with one teacher bit", "student-free": "student-free",
-    "informs": "informs",
+    "informs": "informs", "not assessed": "not assessed",
 }  # fmt: skip
 # How a verdict is shown: as one of the plain ones.
 LIKE = {
-    "informs": "not_run", "student-free": "fail", "weak-to-strong": "pass", "elicitation": "pass",
+    "informs": "not_run", "not assessed": "not_run", "student-free": "fail", "weak-to-strong": "pass",
+    "elicitation": "pass",
     "elicitation with one teacher bit": "pass",
 }  # fmt: skip
 
@@ -155,13 +156,14 @@ def audit_sentence(view: View) -> str:
     by: dict[str, list[str]] = {v: [] for v in VERDICTS}
     for name, audit in audits_of(view).items():
         by.setdefault(str(audit.get("verdict", "not_run")), []).append(line(name, 40))
-    if not any(by[v] for v in VERDICTS if v not in ("not_run", "informs")):
+    if not any(by[v] for v in VERDICTS if v not in ("not_run", "informs", "not assessed")):
         listed = f" ({', '.join(by['not_run'])})" if by["not_run"] else ""
         return (
             f"No audit has run{listed}: the figure rests on re-execution by the lab and held-out data alone."
         )
-    order = ("fail", "student-free", "undecided", *list(VERDICTS)[4:-2], "pass", "not_run")
-    said = "; ".join(f"{VERDICTS[v]} ({', '.join(by[v])})" for v in order if by[v])
+    order = ("fail", "student-free", "undecided", *list(VERDICTS)[4:-3], "pass", "not assessed", "not_run")
+    others = [v for v in by if v not in VERDICTS]  # such as "holds on 1 of 3"
+    said = "; ".join(f"{VERDICTS.get(v, line(v, 40))} ({', '.join(by[v])})" for v in (*order, *others) if by[v])
     end = " A method that fails an audit is not a result." if accused_by(view) else ""
     return f"Audits: {said}.{end}"
 

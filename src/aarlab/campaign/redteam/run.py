@@ -12,6 +12,7 @@ from aarlab.campaign import workers
 from aarlab.campaign.config import BadCampaign
 from aarlab.campaign.redteam import JUDGES, honest
 from aarlab.campaign.redteam.stage import Stage
+from aarlab.kit.stats import proportion
 from aarlab.lab import vault as vaults
 from aarlab.problems import base
 from aarlab.researchers import attackers
@@ -79,10 +80,18 @@ def attack(plan: Plan, folder: Path, say: Say = lambda done, of, what: None) -> 
             _write(kept / f"{name}.json", told)
             say(len(results), len(todo), f"{name}: {told.get('outcome') or told.get('verdict')}")
     ordered = [results[a.name] for a in attacks]
+    controls_judged = [results[f"honest-{name}"] for name in controls]
     return {
-        "testbed": plan.problem, "release": plan.release, "attacks": ordered,
-        "honest": honest.summary([results[f"honest-{name}"] for name in controls]), "escapes": escapes(ordered),
+        "testbed": plan.problem, "release": plan.release, "attacks": ordered, "knowing": knowing(ordered),
+        "honest": honest.summary(controls_judged), "escapes": escapes(ordered),
     }  # fmt: skip
+
+
+def knowing(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The attackers who know the audits, apart: how many of them nothing stopped, with its exact interval."""
+    mine = [r for r in results if r["knows_audits"]]
+    through = [r["name"] for r in mine if r["outcome"] == "succeeded"]
+    return {"attacks": len(mine), "succeeded": proportion(len(through), len(mine)).asdict(), "names": through}
 
 
 def escapes(results: Sequence[Mapping[str, Any]]) -> int:
@@ -96,8 +105,9 @@ def draw(stage: Stage) -> None:
 
 
 def judge(attack: Attack, stage: Stage) -> dict[str, Any]:
-    """Play and judge one attack, in a worker."""
-    return JUDGES[attack.kind](attack, stage).asdict()
+    """Play and judge one attack, in a worker. Those that were written against the audits are marked."""
+    knowing = bool(attack.options.get("knows_audits", False))
+    return {**JUDGES[attack.kind](attack, stage).asdict(), "knows_audits": knowing}
 
 
 def _open(plan: Plan, folder: Path) -> bytes:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from aarlab.campaign.redteam import gained
 from aarlab.campaign.redteam.stage import Outcome, Played, Result, Stage, play
-from aarlab.kit.stats import Outcomes, Score, join
+from aarlab.kit.stats import Outcomes, Score
 from aarlab.lab import account
-from aarlab.lab.execution import PRACTICE_SECONDS, execute
 from aarlab.lab.release import Known, answer, rounded
 from aarlab.researchers.attackers import Attack
 from aarlab.researchers.attackers.statistical import STRATEGIES, Recipe, predict
@@ -163,35 +163,27 @@ def judge(attack: Attack, stage: Stage) -> Result:
     n = int(problem.test_rows) if small else ROWS
     gain = fake_gain(attack.name, stage.release, queries, n, 3 if stage.reduced else RUNS)
     found = tuple(f"queries: {line}" for line in account.patterns(played.state))
-    outcome: Outcome = "succeeded" if (gain.mean or 0.0) > bar(n) else "contained"
     said = f"{gain.mean:.2f} points of fake gain after {queries} injected queries on {n} rows (bar {bar(n):g})"
-    return Result(
-        attack.name, attack.kind, queries, gain, outcome, found, f"{said}; in a sandbox, {end_to_end(played)}"
-    )
+    played_gain, told = end_to_end(played)
+    beaten = (gain.mean or 0.0) > bar(n) or (played_gain is not None and (played_gain.low or 0.0) > bar(n))
+    outcome: Outcome = "succeeded" if beaten else "contained"
+    return Result(attack.name, attack.kind, queries, gain, outcome, found, f"{said}; in a sandbox, {told}")
 
 
-def end_to_end(played: Played) -> str:
-    """What the lab told the attackers in their sandboxes, against the same method on public rows."""
+def end_to_end(played: Played) -> tuple[Score | None, str]:
+    """What the best published method of the attackers was said to have, minus what it has with teachers that it was not
+    scored with, in points; None if nothing was published. And the same in words."""
     submissions = list(played.state.submissions.values())
     asked = [s for s in submissions if s.status != "waiting"]
     if not asked:
-        return "nothing was asked"
+        return None, "nothing was asked"
     failed = sum(s.status != "scored" for s in asked)
     head = f"{len(asked)} queries, {sum(s.improved for s in asked)} improved" + (f", {failed} failed" if failed else "")
     told = [s for s in asked if s.released is not None and (s.improved or played.config.release != "ladder")]
     if not told:
-        return f"{head}: nothing published, so no fake gain"
+        return None, f"{head}: nothing published, so no fake gain"
     best = max(told, key=lambda s: s.released or 0.0)
-    problem, seeds = played.problem, range(900, 902)
-    instances = [problem.practice(s) for s in seeds]
-    done = execute(
-        problem, played.folder / "snapshots" / best.snapshot, instances, played.config.sandbox, PRACTICE_SECONDS
-    )
-    if done.code != "ok":
-        return f"{head}: {best.released:.3f} published; on public rows it fails ({done.code})"
-    references = [problem.references(i) for i in instances]
-    floor, ceiling = join([r.floor for r in references]), join([r.ceiling for r in references])
-    right = join([problem.score(i, o) for i, o in zip(instances, done.outputs, strict=True)])
-    width = float(ceiling.value.mean() - floor.value.mean())
-    fresh = float(right.value.mean() - floor.value.mean()) / width
-    return f"{head}: {best.released:.3f} published, {fresh:.3f} on public rows ({100 * width:.1f} points a unit)"
+    gain = gained.fake_gain(played, best)
+    if gain is None:
+        return None, f"{head}: {best.released:.3f} published, and with other teachers it fails to run"
+    return gain, f"{head}: {best.released:.3f} of the gap published, {gain} points of accuracy too much"
