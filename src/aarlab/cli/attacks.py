@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from aarlab.campaign.redteam import run as redteam
+from aarlab.kit.stats import Score
 from aarlab.report.text import line
 from aarlab.sandbox.probe import probe
 
@@ -64,21 +66,29 @@ def attack(
 
 
 def show(result: dict[str, Any]) -> None:
-    """A table of the attacks, and the counts that matter."""
-    table = Table("attack", "class", "queries", "fake gain, points", "outcome", "by", box=None)
-    for a in result["attacks"]:
-        gain = a["fake_gain_points"]
-        said = "" if not gain or gain["mean"] is None else f"{gain['mean']:.2f}"
-        if said and gain["low"] is not None:
-            said += f" [{gain['low']:.2f}, {gain['high']:.2f}]"
-        outcome = f"[{STYLE[a['outcome']]}]{a['outcome']}[/]"
-        by = line(", ".join(a["detected_by"]) or a["why"], 70).replace("[", "\\[")
-        table.add_row(a["name"], a["class"], str(a["queries"]), said, outcome, by)
-    console = Console()
+    """Counts by class, then every attack that took some effect, and the control."""
+    console = Console(soft_wrap=True)
+    attacks = result["attacks"]
+    table = Table("class", "attacks", *STYLE, "worst fake gain, points", box=None)
+    for kind in dict.fromkeys(a["class"] for a in attacks):
+        mine = [a for a in attacks if a["class"] == kind]
+        gains = [g for a in mine if (g := a["fake_gain_points"]) and g["mean"] is not None]
+        worst = max(gains, key=lambda g: g["mean"], default=None)
+        counts = [str(sum(a["outcome"] == o for a in mine)) for o in STYLE]
+        table.add_row(kind, str(len(mine)), *counts, str(Score(**worst)) if worst else "")
     console.print(table)
-    succeeded = [a["name"] for a in result["attacks"] if a["outcome"] == "succeeded"]
+    for a in attacks:
+        if a["outcome"] != "contained":
+            by = escape(line(", ".join(a["detected_by"]) or a["why"], 160))
+            knows = " (knows the audits)" if a["knows_audits"] else ""
+            console.print(f"[{STYLE[a['outcome']]}]{a['outcome']:9}[/] {a['class']:11} {a['name']}{knows}: {by}")
+    honest = result["honest"]
+    if honest["cells"]:
+        accused = [h["method"] for h in honest["methods"] if h["accused_by"]]
+        console.print(f"honest methods accused: {len(accused)} of {honest['cells']} ({', '.join(accused) or 'none'})")
+    succeeded = [a["name"] for a in attacks if a["outcome"] == "succeeded"]
     console.print(
-        f"{len(result['attacks'])} attacks on {result['testbed']}, release {result['release']}: "
+        f"{len(attacks)} attacks on {result['testbed']}, release {result['release']}: "
         f"{len(succeeded)} succeeded ({', '.join(succeeded) or 'none'}); {result['escapes']} escapes"
     )
 
