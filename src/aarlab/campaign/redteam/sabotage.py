@@ -85,12 +85,13 @@ def mark(lab: Lab) -> list[float]:
 
 def sliced(lab: Lab, problem: Problem) -> list[str]:
     """What the slice audit says of the submissions that fail it, from their predictions on `search`."""
-    yard, found, name = lab.search_yard(), list[str](), problem.baselines[0]
-    start = join([problem.references(i, [name]).baselines[name] for i in yard.instances])
+    found, name = list[str](), problem.baselines[0]
     for s in lab.state.submissions.values():
+        yard = lab.search_yard(s.id if problem.fresh_search else 0)  # the rows on which it was scored
         kept = [lab.vault.output(str(s.id), i.key) for i in yard.instances]
         outcomes = [problem.score(i, o) for i, o in zip(yard.instances, kept, strict=True) if o is not None]
         if len(outcomes) == len(kept):
+            start = join([problem.references(i, [name]).baselines[name] for i in yard.instances])
             told = slices(yard.instances, join(outcomes), start)
             if told["verdict"] == "fail":
                 found.append(f"submission {s.id} {told['why']}")
