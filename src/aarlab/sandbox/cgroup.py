@@ -7,9 +7,11 @@ processes (setrlimit) with the watch in process.py are the floor."""
 import contextlib
 import itertools
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+PATIENCE = 2.0  # seconds that a group which is still busy is waited for
 ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("memory", "pids", "cpuacct")
 _number = itertools.count()
@@ -43,10 +45,16 @@ class Cgroup:
         return "pids" in self.folders and _event(self.folders["pids"] / "pids.events", "max") > 0
 
     def close(self) -> None:
-        """Remove the folders; all processes must have ended."""
+        """Remove the folders; all processes must have ended. The kernel may still be clearing up after them."""
+        until = time.monotonic() + PATIENCE
         for folder in set(self.folders.values()):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+            while folder.exists():
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                    break
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.02)
 
 
 def create(memory_bytes: int, processes: int) -> Cgroup | None:
