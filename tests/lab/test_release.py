@@ -88,7 +88,11 @@ def test_the_deviate_over_instances_has_the_p_of_students_t() -> None:
     old = outcomes(np.zeros((4, 10)), 4)
     new = outcomes(np.repeat(difference[:, None], 10, 1), 4)
     assert stats.norm.sf(instance_z(new, old)) == pytest.approx(stats.ttest_1samp(difference, 0, alternative="greater").pvalue)
-    assert instance_z(outcomes(np.ones((4, 10)), 4), old) == float("inf")
+    certain = instance_z(outcomes(np.ones((4, 10)), 4), old)
+    assert certain > 100 * Z_TO_PUBLISH and np.isfinite(certain)
+    nearly = outcomes(np.vstack([np.ones((3, 1000)), np.r_[0, np.ones(999)][None]]), 4)
+    worse = instance_z(outcomes(np.zeros((4, 1000)), 4), nearly)
+    assert worse < -Z_TO_PUBLISH and np.isfinite(worse)  # a ledger takes no infinities
 
 
 def test_worse_equal_and_undefined_are_not_published() -> None:

@@ -38,6 +38,7 @@ from scipy import special
 from aarlab.kit.stats import Outcomes, Score
 
 Z_TO_PUBLISH = 3.5
+CERTAIN = 1e3  # a deviate beyond every test: figures on record are finite
 ROUND_TO = 0.005  # of the figure published
 STEP = 0.01  # `rounded`, accuracy
 NOISE = 0.02  # `gaussian`, accuracy
@@ -91,16 +92,17 @@ def paired_z(new: Outcomes, incumbent: Outcomes) -> float:
 
 
 def instance_z(new: Outcomes, incumbent: Outcomes) -> float:
-    """The paired t of the instances' mean differences, as the unit normal deviate with the same one-sided p; infinite
-    where they do not differ, and for one instance alone, which says nothing of others."""
+    """The paired t of the instances' mean differences, as the unit normal deviate with the same one-sided p, at most
+    CERTAIN either way: that much where they do not differ, and for one instance alone, which says nothing of others."""
     names, codes = np.unique(new.instance, return_inverse=True)
     if len(names) < 2:
-        return float("inf")
+        return CERTAIN
     means = np.bincount(codes, weights=new.value - incumbent.value) / np.bincount(codes)
     se = float(means.std(ddof=1)) / len(names) ** 0.5
     if se < 1e-12:
-        return float("inf")
-    return -float(special.ndtri(special.stdtr(len(names) - 1, -float(means.mean()) / se)))
+        return CERTAIN
+    deviate = -float(special.ndtri(special.stdtr(len(names) - 1, -float(means.mean()) / se)))
+    return float(np.clip(deviate, -CERTAIN, CERTAIN))
 
 
 def corrected_z(z: float, mark: float = Z_TO_PUBLISH) -> float:
