@@ -1,5 +1,6 @@
 """Where an attack is played: a small campaign with an attacker in a real sandbox, on the lab's real code."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def play(
         release=stage.release,  # type: ignore[arg-type]
     )  # fmt: skip
     folder = stage.folder / attack.name
+    shutil.rmtree(folder, ignore_errors=True)  # of a play that was broken off before it was judged
     run.start(config, folder, stage.secret)
     ledger, state, vault = run.open_records(folder)
     vault = Vault(vault.folder, vault.secret, shared=stage.draws)
