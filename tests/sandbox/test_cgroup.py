@@ -1,5 +1,7 @@
 """Reading control groups of both versions, and doing without."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,26 @@ def test_none_where_they_cannot_be_made(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(cgroup, "ROOT", tmp_path)
     assert cgroup.create(2**30, 10) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_busy_group_is_left_and_swept_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "PATIENCE", 0.05)
+    folder = tmp_path / "aarlab-1-0"
+    folder.mkdir()
+    (folder / "busy").touch()  # a real group with a process in it refuses rmdir as this folder does
+    Cgroup({"memory": folder}, 1).close()
+    assert folder.exists() and not cgroup.sweep()
+    (folder / "busy").unlink()
+    assert cgroup.sweep() and not folder.exists()
+
+
+def test_groups_of_killed_labs_are_cleared(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    old, young, alive = (tmp_path / f"aarlab-{pid}-0" for pid in (ended.pid, ended.pid + 2**22, os.getpid()))
+    for folder in (old, young, alive):
+        folder.mkdir()
+    for folder in (old, alive):
+        os.utime(folder, (0, 0))
+    cgroup.clear(tmp_path)
+    assert not old.exists() and young.exists() and alive.exists()

@@ -4,17 +4,22 @@ tree.
 Where it may not (most containers, most plain logins), `create` returns None and the limits of single
 processes (setrlimit) with the watch in process.py are the floor."""
 
+import atexit
 import contextlib
+import functools
 import itertools
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 2.0  # seconds that a group which is still busy is waited for
+PATIENCE = 2.0  # seconds that a group which is still busy is waited for, before it is left to `sweep`
+STALE = 60.0  # seconds after which an empty group of a process that is gone was left behind
 ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("memory", "pids", "cpuacct")
 _number = itertools.count()
+_left: set[Path] = set()  # of this process, busy when it closed them
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,40 @@ class Cgroup:
         return "pids" in self.folders and _event(self.folders["pids"] / "pids.events", "max") > 0
 
     def close(self) -> None:
-        """Remove the folders; all processes must have ended. The kernel may still be clearing up after them."""
+        """Remove the folders; all processes must have ended. The kernel may still be clearing up after them, for long
+        on a busy machine: what stays busy is removed by a later `sweep`."""
+        _left.update(self.folders.values())
         until = time.monotonic() + PATIENCE
-        for folder in set(self.folders.values()):
-            while folder.exists():
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-                    break
-                if time.monotonic() > until:
-                    break
-                time.sleep(0.02)
+        while not gone(self.folders.values()) and time.monotonic() < until:
+            time.sleep(0.02)
+
+
+def gone(folders: Iterable[Path]) -> bool:
+    """Remove these empty groups; False if one is still busy."""
+    for folder in set(folders):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        if not folder.exists():
+            _left.discard(folder)
+    return not _left.intersection(folders)
+
+
+def sweep() -> bool:
+    """Remove what this process had to leave; False if some of it is busy still."""
+    return gone(list(_left))
+
+
+@functools.cache
+def clear(parent: Path) -> None:
+    """Remove, once, the empty groups of labs that were killed: they could not."""
+    for folder in parent.glob("aarlab-*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            owner = int(folder.name.split("-")[1])
+            if not Path(f"/proc/{owner}").exists() and time.time() - folder.stat().st_mtime > STALE:
+                folder.rmdir()  # refused while anything lives in it
+
+
+atexit.register(sweep)
 
 
 def create(memory_bytes: int, processes: int) -> Cgroup | None:
@@ -74,6 +103,10 @@ def create(memory_bytes: int, processes: int) -> Cgroup | None:
         settings = [("memory", "memory.max", memory_bytes), ("pids", "pids.max", processes)]
     else:
         return None
+    if _left:
+        sweep()
+    for folder in set(group.folders.values()):
+        clear(folder.parent)
     try:
         for controller, file, value in settings:
             if controller in group.folders:
