@@ -11,7 +11,7 @@ run: .venv/installed walls
 	$(BIN)/aarlab run $(PROBLEM) --researchers 9 --minutes $(MINUTES) --seed $(SEED) --sandbox $(SANDBOX)
 
 test: .venv/dev walls lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/dev
 	$(BIN)/ruff check
