@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from aarlab.sandbox.box import Limits
 from aarlab.sandbox.probe import probe
 
 TICK = 5.0
+COMPARATOR_SECONDS = 90.0  # that computing the comparator ahead may hold up research
 THOROUGH_MINUTES = 15.0  # of research from which every finalist is audited, not the best alone
 GRACE = 5.0  # seconds that an experiment in flight may take when the time is over
 Watch = Callable[["Moment"], None]
@@ -168,8 +169,14 @@ def prepare(lab: Lab, config: Config, pool: Executor, watch: Watch) -> dict[str,
     yards = {s: job.result() for s, job in jobs.items()}
     lab.prepared(yards["search"], draws["practice"].result())
     lab.publish_baseline()
+    until = time.monotonic() + COMPARATOR_SECONDS
     for n, job in enumerate(early):
-        job.result()
+        try:
+            job.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            # What has not begun is computed when research has ended; what has is waited for: research needs the cores.
+            wait([rest for rest in early if not rest.cancel()])
+            break
         watch(Moment(f"preparing the comparator: {min(finals.CHUNK * (n + 1), ahead)} of {ahead}", lab, config))
     return yards
 
