@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
-from aarlab.cli import attacks, audits, bench, ledger, placebo, problems, verify, watching
+from aarlab.cli import attacks, audits, bench, ledger, new, placebo, problems, verify, watching
 from aarlab.lab.ledger import DamagedLedger
 from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
@@ -39,6 +39,7 @@ app = typer.Typer(
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(problems.app, name="problems")
 app.add_typer(bench.app, name="bench")
+app.add_typer(new.app, name="new")
 app.command("verify")(verify.verify)
 app.command("placebo")(placebo.placebo)
 app.command("pretrain")(problems.pretrain)
