@@ -31,8 +31,8 @@ def not_run(name: str) -> dict[str, Any]:
 
 
 # Audits that read a method's files and run nothing.
-READING: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
-    "constants": constants.constants, "complexity": complexity.complexity,
+READING: Mapping[str, Callable[[Mapping[str, str], str], dict[str, Any]]] = {
+    "constants": constants.constants, "complexity": lambda files, kind: complexity.complexity(files),
 }  # fmt: skip
 LEVEL = 0.05
 ACCUSING = ("fail", "student-free")
@@ -58,9 +58,9 @@ def together(audits: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def read(files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Verdicts of the audits that only read: name -> verdict."""
-    return {name: reader(files) for name, reader in READING.items()}
+def read(files: Mapping[str, str], kind: str) -> dict[str, dict[str, Any]]:
+    """Verdicts of the audits that only read a method for tasks of this kind: name -> verdict."""
+    return {name: reader(files, kind) for name, reader in READING.items()}
 
 
 def reexecution(lab: Lab, submission: Submission, yard: Yardstick, instances: int = 3) -> dict[str, Any]:
@@ -80,7 +80,8 @@ def reexecution(lab: Lab, submission: Submission, yard: Yardstick, instances: in
     same = largest <= 1e-9
     told = "the same" if same else "other"
     value = {"mean": largest, "se": None, "low": None, "high": None, "seeds": min(instances, len(yard.instances)),
-             "n": len(yard.instances[0].truth["y"]), "why": "largest difference of a prediction"}  # fmt: skip
+             "n": lab.problem.output(yard.instances[0]).shape[0],
+             "why": "largest difference of a prediction"}  # fmt: skip
     return {
         "verdict": "pass" if same else "fail",
         "value": value,

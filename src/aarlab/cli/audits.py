@@ -54,7 +54,7 @@ def audit(
     probe(sandbox)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory(prefix="aarlab-audit-") as folder:
         vault = vaults.create(Path(folder) / "vault", parse(secret))
-        audits = together(run(testbed, method.absolute(), vault, sandbox, slots) | reading(files))
+        audits = together(run(testbed, method.absolute(), vault, sandbox, slots) | reading(files, problem.kind))
     accused = accusations(audits)
     verdict = "accused" if accused else audits["two-by-two"]["verdict"]
     if html is not None and "graded" in audits["two-by-two"]:

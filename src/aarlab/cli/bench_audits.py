@@ -3,6 +3,8 @@
 A unit is a method on a testbed; rates come with 95% bounds of a bootstrap over methods (Efron 1979; whole methods are
 drawn, with all their testbeds) and, since that says nothing where all units agree, with Clopper and Pearson's (1934)
 over methods. Everything that runs here is the lab's own code, in worker processes, not in sandboxes.
+
+Its methods and its shortcuts are weak-to-strong's own: it is a bench of that problem, not of the lab.
 """
 
 import json
@@ -73,8 +75,8 @@ def make(entry: Entry, problem: Problem) -> Callable[[W2STask], Array]:
     """The function behind an entry."""
     if entry.kind == "honest":
         if entry.name.startswith("random "):
-            traits, rng = problem.traits, np.random.default_rng([7, int(entry.name.split()[1])])
-            config = zoo.sample(rng, paired=traits["paired"], logprobs=traits["logprobs"])
+            rng = np.random.default_rng([7, int(entry.name.split()[1])])
+            config = zoo.sample(rng, None, problem.traits)
         else:
             config = zoo.BASELINES[entry.name]
         return lambda task: zoo.run(task, config)

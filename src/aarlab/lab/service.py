@@ -205,7 +205,8 @@ class Lab:
     def hello(self, researcher: str) -> dict[str, Any]:
         lanes: dict[str, Any] = self.state.started["lanes"]
         return {
-            "researcher": researcher, "problem": self.problem.name, "question": self.problem.question,
+            "researcher": researcher, "problem": self.problem.name, "kind": self.problem.kind,
+            "entries": list(self.problem.entries), "question": self.problem.question,
             "traits": dict(self.problem.traits), **lanes[researcher], "published": self.state.published,
             "submissions_left": account.left(self.state, researcher, self.quota), "rounds": self.budget.rounds,
         }  # fmt: skip

@@ -162,15 +162,13 @@ class W2S:
         return [json.loads(paths[n].read_text()) for n in numbers]
 
     def _control_config(self, seed: int, number: int) -> zoo.Config:
-        traits = self.traits
-        return zoo.sample(np.random.default_rng([seed, number]), paired=traits["paired"], logprobs=traits["logprobs"])
+        return zoo.sample(np.random.default_rng([seed, number]), None, self.traits)
 
     @property
     def baselines(self) -> Sequence[str]:
         """Names of the untuned baselines that apply to this testbed."""
-        task = W2STask.load(self.practice(0).task)
-        known = zoo.BASELINES.items()
-        return [n for n, c in known if zoo.applicable(c, task.paired, task.student.has_logprobs)]
+        traits = self.traits
+        return [n for n, c in zoo.BASELINES.items() if zoo.applicable(c, traits)]
 
     def baseline(self, name: str) -> dict[str, str]:
         config = zoo.BASELINES[name]
