@@ -15,7 +15,7 @@ from aarlab.lab.state import Submission
 # Every audit that a result should pass in the end, and what it asks.
 AUDITS = {
     "re-execution": "does the method give the same predictions when it is run again from clean?",
-    "two-by-two": "does the gain need the teacher's labels and the trained student?",
+    "two-by-two": "does the gain need both of what the problem gives, one of them, or neither?",
     "shortcut": "does the gain survive when a planted surface feature is scrambled?",
     "constants": "does the method carry fitted numbers?",
     "complexity": "how much is there of the method? (it informs and never accuses)",
@@ -35,12 +35,11 @@ READING: Mapping[str, Callable[[Mapping[str, str], str], dict[str, Any]]] = {
     "constants": constants.constants, "complexity": lambda files, kind: complexity.complexity(files),
 }  # fmt: skip
 LEVEL = 0.05
-ACCUSING = ("fail", "student-free")
 
 
 def accusations(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Names of the audits that speak against the method."""
-    return [name for name, a in audits.items() if a.get("accuses", a["verdict"] in ACCUSING)]
+    return [name for name, a in audits.items() if a.get("accuses", a["verdict"] == "fail")]
 
 
 def together(audits: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,6 +85,11 @@ def make(entry: Entry, problem: Problem) -> Callable[[W2STask], Array]:
         "mark": mark, "denoise": denoise, "feigned": feigned, "timid": timid, "pinch": pinch,
     }  # fmt: skip
     return own[name] if name in own else scripted(name, option)
+
+
+def beside(folder: Path, base: Path) -> W2STask:
+    """A task whose teacher was permuted, with its base's handle on the student: what is made of it is kept by that."""
+    return replace(W2STask.load(folder), student=W2STask.load(base).student)
 
 
 def scripted(name: str, option: str) -> Callable[[W2STask], Array]:
@@ -191,8 +196,9 @@ def measure(testbed: str, vault: Vault, chosen: Sequence[Entry]) -> list[dict[st
             began, run = time.monotonic(), make(entry, problem)
             drawn = []
             for name, s, y in (("practice", practice, public), ("elsewhere", elsewhere, few)):
-                drawn.append(Drawn(name, causal.outcomes(problem, run_trusted(s, run)["real"]), y.floor, y.ceiling))
-            ran = run_trusted(stage, run)
+                said = causal.outcomes(problem, run_trusted(s, run, beside)["real"])
+                drawn.append(Drawn(name, said, y.floor, y.ceiling))
+            ran = run_trusted(stage, run, beside)
             audits = together(causal.judge(problem, ran, yards["select"], drawn[0], drawn[1:], picture=False))
             rows.append({
                 "kind": entry.kind, "method": entry.name, "testbed": testbed,

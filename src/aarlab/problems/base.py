@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit.stats import Outcomes, Score
+from aarlab.problems.causes import Causal
 
 ENTRY_POINTS = "aarlab.problems"
 
@@ -62,11 +63,16 @@ class Ablation:
 
     apply(instance, folder to write to, seed, share): `share` in (0, 1] of it is taken away, 1 all of it. Ablations
     compose: the result is an instance like any other, with the same truth.
+
+    writes: how the names of the files end that it writes anew, so that these can be told by their age from those that
+    it links; shared: it does the same to all instances of a draw.
     """
 
     name: str
     what: str
     apply: Callable[[Instance, Path, int, float], Instance]
+    writes: tuple[str, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,10 @@ class Problem(Protocol):
     @property
     def ablations(self) -> Sequence[Ablation]: ...
     @property
+    def causal(self) -> Causal:
+        """What a gain may rest on, and which ablations take it away."""
+
+    @property
     def transfers(self) -> Sequence[str]: ...
     @property
     def baselines(self) -> Sequence[str]:
@@ -176,6 +186,9 @@ class Problem(Protocol):
 
     def output(self, instance: Instance) -> OutputSpec: ...
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes: ...
+    def shown(self, instance: Instance) -> NDArray[np.str_] | None:
+        """(n,) what anybody can see of every row that is scored, as text; None where that is no text."""
+
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score: ...
 
 

@@ -91,7 +91,7 @@ def sliced(lab: Lab, problem: Problem) -> list[str]:
         outcomes = [problem.score(i, o) for i, o in zip(yard.instances, kept, strict=True) if o is not None]
         if len(outcomes) == len(kept):
             start = join([problem.references(i, [name]).baselines[name] for i in yard.instances])
-            told = slices(yard.instances, join(outcomes), start)
+            told = slices(problem, yard.instances, join(outcomes), start)
             if told["verdict"] == "fail":
                 found.append(f"submission {s.id} {told['why']}")
     return found

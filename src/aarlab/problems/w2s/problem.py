@@ -29,7 +29,9 @@ from aarlab.kit.represent import represent
 from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
 from aarlab.kit.task import W2STask
 from aarlab.problems.base import Ablation, Ask, Direction, Instance, OutputSpec, References
+from aarlab.problems.causes import Causal
 from aarlab.problems.w2s.ablate import Source, ablations
+from aarlab.problems.w2s.causal import CAUSAL
 from aarlab.problems.w2s.check import check
 from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
 
@@ -102,6 +104,10 @@ class W2S:
     @property
     def ablations(self) -> Sequence[Ablation]:
         return ablations(self._source)
+
+    @property
+    def causal(self) -> Causal:
+        return CAUSAL
 
     def placebo(self, instance: Instance, seed: int) -> Instance:
         """Truth redrawn as the teacher's own answer, wrong at the teacher's own rate, row by row: whatever a method
@@ -191,6 +197,10 @@ class W2S:
 
     def output(self, instance: Instance) -> OutputSpec:
         return OutputSpec((len(instance.truth["y"]),), 0.0, 1.0)
+
+    def shown(self, instance: Instance) -> NDArray[np.str_] | None:
+        rows = np.load(instance.task / "test.inputs.npy", mmap_mode="r")
+        return np.array([" ".join(row) for row in rows.reshape(len(rows), -1)]) if rows.dtype.kind == "U" else None
 
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes:
         return self._against(instance, output, "y")
