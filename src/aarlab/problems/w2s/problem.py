@@ -34,6 +34,7 @@ from aarlab.problems.w2s.ablate import Source, ablations
 from aarlab.problems.w2s.causal import CAUSAL
 from aarlab.problems.w2s.check import check
 from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
+from aarlab.problems.words import Words
 
 VERSION = 3  # part of every cache key: raise it when a draw or an instance changes
 CLIMBABLE_ROWS = 2000
@@ -41,6 +42,13 @@ SMALL_QUOTA = 50
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("teacher", "pool", "test")
 STUDENT_OF: Mapping[str, int] = {"practice": 0, "search": 1, "select": 2, "final": 2}
+
+WORDS = Words(
+    floor="the teacher", ceiling="the student on true labels", brief="the student on truth",
+    between="what the weak teacher reaches (0) and what the student reaches when trained on true labels (1)",
+    rival="its teacher", start="teacher", scored="accuracy",
+)  # fmt: skip
+
 
 def load_directions() -> Sequence[Direction]:
     text = resources.files(__package__).joinpath("directions.toml").read_text()
@@ -67,6 +75,10 @@ class W2S:
         if share:
             self.testbed.scramble(np.zeros((0, 2 if self.testbed.paired else 1), "U1"), np.random.default_rng(0))
         return replace(self, shortcut=share)
+
+    @property
+    def words(self) -> Words:
+        return WORDS
 
     @property
     def question(self) -> str:
@@ -100,6 +112,10 @@ class W2S:
     @property
     def transfers(self) -> Sequence[str]:
         return [f"w2s/{t}" for t in ("prose", "digits", "arithmetic", "program") if t != self.testbed.name]
+
+    @property
+    def needs(self) -> Sequence[str]:
+        return ("paired", "logprobs")
 
     @property
     def ablations(self) -> Sequence[Ablation]:
@@ -208,6 +224,9 @@ class W2S:
     def _against(self, instance: Instance, output: NDArray[np.float64], truth: str) -> Outcomes:
         y = instance.truth[truth]
         return Outcomes(correct(output, y), np.zeros(len(y), np.int64), instance.truth["unit"], instance.truth["ood"])
+
+    def notes(self, instance: Instance, output: NDArray[np.float64]) -> Mapping[str, float]:
+        return {}
 
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score:
         return gap_recovered(method, floor, ceiling)
