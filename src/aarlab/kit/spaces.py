@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from aarlab.kit import zoo
+from aarlab.kit.debate import space
 from aarlab.kit.trials import Trial
 
 Traits = Mapping[str, Any]
@@ -61,4 +62,4 @@ class Space(Protocol):
         """Programs that everybody who writes such methods has read: the kit and the baselines, the commonest last."""
 
 
-SPACES: Mapping[str, Space] = {"w2s": zoo}
+SPACES: Mapping[str, Space] = {"w2s": zoo, "debate": space}

@@ -113,7 +113,7 @@ def influence(task: DebateTask, *, samples: int = 200, exact: int = 2, deny: flo
 
 
 def self_play(
-    task: DebateTask, *, rounds: int = 2, games: int = 400, dice: float = 0.3, ridge: float = 1e-2, exact: int = 2
+    task: DebateTask, *, rounds: int = 2, games: int = 120, dice: float = 0.3, ridge: float = 1e-2, exact: int = 2
 ) -> Floats:
     """A debater that learns the worth of a position by playing against itself on the task's own cases, no truth needed:
     `rounds` of `games` games with random pairs of answers, a share `dice` of moves by chance; then a ridge regression

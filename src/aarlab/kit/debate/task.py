@@ -237,5 +237,5 @@ def load(folder: Path) -> DebateTask | JudgeTask | ProtocolTask:
 
 
 def _open(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    arrays = {p.name.removesuffix(".npy"): np.load(p) for p in folder.glob("*.npy")}
+    arrays = {p.name.removesuffix(".npy"): np.load(p) for p in sorted(folder.glob("*.npy"))}
     return json.loads((folder / "task.json").read_text()), arrays
