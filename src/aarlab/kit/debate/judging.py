@@ -130,7 +130,7 @@ def _network(task: JudgeTask, masks: Masks, width: int, steps: int, rate: float,
         if played is not None:
             which = np.ones(len(rows), bool) if masks == "played" else rng.random(len(rows)) < 0.5
             mask[which] = played[rng.integers(len(played), size=len(rows)), rows][which]
-        slow = np.float32(min(1.0, 2 * (1 - step / steps)))  # the second half slows down to nothing
+        slow = min(1.0, 2 * (1 - step / steps))  # the second half slows down to nothing
         net.step(np.concatenate([values[rows] * mask, mask], 1), y[rows], rate * slow)
     return net
 

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit.debate import judging, play
-from aarlab.kit.debate.task import DebateTask, JudgeTask, ProtocolTask
+from aarlab.kit.debate.task import DebateTask, JudgeTask, ProtocolTask, Task
 from aarlab.kit.trials import RandomTrial, Trial
 
 Value = str | int | float | bool
 Traits = Mapping[str, Any]
-Task = DebateTask | JudgeTask | ProtocolTask
 ANY: Traits = {"game": "digits", "k": 4, "answers": 10}
 TRIVIAL = "def debater(task):\n    return task.open().argmax(1)\n"
 

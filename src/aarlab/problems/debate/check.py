@@ -1,9 +1,9 @@
 """Calibration: is a testbed of debate fit for research? Measured on sealed draws from a fixed, public secret.
 
-The marks, over ten instances: a judge that random evidence leaves above chance, a gap worth closing, the good strategies
-of the kit in the gap and the bad one out of it, untuned baselines that leave something to be found, a tuned method that
-finds it, gains that vanish without the case and without the judge, practice that predicts sealed scores, and a referee
-by whom nobody gets away with a move that is none.
+The marks, over ten instances: a judge that random evidence leaves above chance, a gap worth closing, a debater who
+plays by chance below it all, untuned baselines that leave something to be found, a tuned method that finds it, gains
+that vanish without the case and without the judge, practice that predicts sealed scores, and a referee by whom nobody
+gets away with a move that is none.
 """
 
 from collections.abc import Sequence
@@ -125,8 +125,8 @@ class Cheat:
         free[rows, shown[rows, steps]] = False
         began = (shown >= 0).any(1)
         if self.what == "shown before":
-            return np.where(began, shown[:, 0], free.argmax(1)).astype(np.float64)
-        return (~legal).argmax(1).astype(np.float64)  # not legal
+            return np.asarray(np.where(began, shown[:, 0], free.argmax(1)), np.float64)
+        return np.asarray((~legal).argmax(1), np.float64)  # not legal
 
 
 def forfeits(problem: "Debate", instance: Instance) -> dict[str, float]:

@@ -71,7 +71,7 @@ class Setting:
     def move(self, who: str, task: DebateTask) -> Ints:
         """(g,) items that one of the lab's debaters reveals."""
         if who == "random":
-            return np.where(task.open(), self.ranking[task.case], -np.inf).argmax(1)
+            return np.asarray(np.where(task.open(), self.ranking[task.case], -np.inf).argmax(1))
         return play.choose(task, STRATEGIES[who](task)).astype(np.int64)
 
 

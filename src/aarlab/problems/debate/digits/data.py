@@ -29,8 +29,9 @@ def archive() -> tuple[Images, Ints]:
 
 @lru_cache(maxsize=1)
 def units() -> dict[str, Ints]:
-    """Image numbers of each set and of `training`, split once for good, so that sets are equally hard: the images of a
-    digit are sorted by how typical they are, and of every few neighbours each set gets one by lot, training the rest."""
+    """Image numbers of each set and of `training`, split once for good, so that sets are equally hard: the images of
+    a digit are sorted by how typical they are, and of every few in a row each set gets one by lot, training the rest.
+    """
     images, digits = archive()
     flat, rng = images.reshape(len(images), -1), np.random.default_rng(SPLIT_SEED)
     means = np.stack([flat[digits == digit].mean(0) for digit in range(10)])
@@ -69,5 +70,5 @@ def draw(set_name: SetName, rng: np.random.Generator) -> Draw:
     symmetry = 0 if plain else int(rng.integers(1, 8))
     names = np.arange(10) if plain else rng.permutation(10)
     concept = f"symmetry {symmetry}; digits 0 to 9 are called {', '.join(map(str, names))}"
-    parts = [rng.permutation(units()[name]) for name in (set_name, "training")]
-    return Draw(*(cases(part, symmetry, names) for part in parts), concept)
+    debated, training = (cases(rng.permutation(units()[part]), symmetry, names) for part in (set_name, "training"))
+    return Draw(debated, training, concept)
