@@ -9,10 +9,11 @@ SOURCE = Path(__file__).parents[1] / "src" / "aarlab"
 OWN = ("aarlab.kit.zoo", "aarlab.kit.task", "aarlab.kit.blocks", "aarlab.kit.represent", "aarlab.problems.w2s")
 # What is weak-to-strong's own: its attacks and what they are built from, and the bench of its audits.
 WEAK_TO_STRONG = {"cli/bench_audits.py", *(f"researchers/attackers/{c}.py" for c in ("shortcut", "smuggling", "statistical"))}
+DEBATE = {"cli/bench_debate.py"}  # the analysis of debate's own testbeds
 METHODS = "researchers/attackers/methods/"
 BENCHES = ("cli/bench.py", "cli/bench_lock.py")  # they measure some testbed unless another is named
 MODULES = sorted(p.relative_to(SOURCE).as_posix() for p in SOURCE.rglob("*.py"))
-NEUTRAL = [m for m in MODULES if not m.startswith(("problems/", "kit/", METHODS)) and m not in WEAK_TO_STRONG]
+NEUTRAL = [m for m in MODULES if not m.startswith(("problems/", "kit/", METHODS)) and m not in WEAK_TO_STRONG | DEBATE]
 
 
 def imported(tree: ast.Module) -> set[str]:

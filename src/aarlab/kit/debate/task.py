@@ -56,8 +56,9 @@ class Judge:
     def read(self, sums: Floats) -> Floats:
         """(..., H) -> (..., C) logits."""
         x = sums
-        for weights, bias in self.layers:
-            x = np.maximum(x, np.float32(0)) @ weights + bias
+        for number, (weights, bias) in enumerate(self.layers):
+            x = np.maximum(x, np.float32(0), out=x if number else None) @ weights
+            x += bias
         return x
 
     def take(self, cases: NDArray[Any]) -> "Judge":

@@ -268,6 +268,13 @@ class Debate:
             _save_cases(folder, part, cases)
         (folder / "concept.txt").write_text(draw.concept)
 
+    def drawn(self, set_name: str, secret: bytes, draw: int = 0) -> Draw:
+        """All cases of a set, with those that train its judges. For the lab alone."""
+        folder = self._draw(set_name, draw, secret)
+        return Draw(
+            _load_cases(folder, "cases"), _load_cases(folder, "training"), (folder / "concept.txt").read_text()
+        )
+
     def _instance(self, set_name: str, draw: int, number: int, secret: bytes, key: str) -> Instance:
         source = self._draw(set_name, draw, secret)
         block = number // BLOCK
