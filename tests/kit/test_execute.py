@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aarlab.kit.execute import CODES, Refused, check, where
+from aarlab.kit.answers import CODES, Refused
+from aarlab.kit.execute import where
+from aarlab.kit.task import Rows, W2STask
 from aarlab.problems import base
+
+THREE = Rows(np.zeros((3, 1)))
+TASK = W2STask(THREE, THREE, None, None, None, False, 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -21,7 +26,7 @@ from aarlab.problems import base
     ],
 )  # fmt: skip
 def test_probabilities_are_taken_in_every_form(output: Any) -> None:
-    p = check(output, 3)
+    p = TASK.accept(output)
     assert p.dtype == np.float64 and p.tolist() == [0.0, 0.25, 1.0]
 
 
@@ -37,7 +42,7 @@ def test_probabilities_are_taken_in_every_form(output: Any) -> None:
 )  # fmt: skip
 def test_what_is_no_probability_is_refused_with_a_code(output: Any, code: str) -> None:
     with pytest.raises(Refused) as refused:
-        check(output, 3)
+        TASK.accept(output)
     assert refused.value.code == code and code in CODES and str(refused.value)
 
 

@@ -12,6 +12,7 @@ from aarlab.kit import zoo
 from aarlab.lab import snapshots
 from aarlab.lab.snapshots import MAX_BYTES, MAX_LITERAL, BadMethod, identify, load, store, validate
 
+ENTRIES = ("run",)
 RUN = "def run(task):\n    return task.teacher.test\n"
 CARD = 'name = "a"\nfamily = "other"\n'
 
@@ -23,7 +24,7 @@ def folder(code: str = RUN, card: str = CARD, **more: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", sorted(zoo.BASELINES))
 def test_every_baseline_is_a_method(name: str) -> None:
     config = zoo.BASELINES[name]
-    validate({"method.py": zoo.source(config), "card.toml": zoo.card(config, "why", (0.0, -1.0, 1.0))})
+    validate({"method.py": zoo.source(config), "card.toml": zoo.card(config, "why", (0.0, -1.0, 1.0))}, ENTRIES)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_every_baseline_is_a_method(name: str) -> None:
 )  # fmt: skip
 def test_what_is_no_method_is_refused_with_the_place(files: object, said: str) -> None:
     with pytest.raises(BadMethod, match=said) as refused:
-        validate(files)  # type: ignore[arg-type]
+        validate(files, ENTRIES)  # type: ignore[arg-type]
     assert len(str(refused.value)) < 300
 
 
@@ -91,7 +92,7 @@ def test_what_is_no_method_is_refused_with_the_place(files: object, said: str) -
     ],
 )
 def test_what_is_within_the_limits_is_accepted(code: str) -> None:
-    validate(folder(code + RUN))
+    validate(folder(code + RUN), ENTRIES)
 
 
 def test_what_runs_is_what_was_looked_at(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_what_runs_is_what_was_looked_at(tmp_path: Path) -> None:
     exec(compile(hidden.encode(), "method.py", "exec"), scope)
     assert scope["x"] == 1
     with pytest.raises(BadMethod, match="encoding"):
-        validate(folder(hidden + RUN))
+        validate(folder(hidden + RUN), ENTRIES)
 
 
 def test_a_snapshot_is_stored_once_by_its_content(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_any_notes_are_refused_or_stored_and_loaded_unchanged(
 ) -> None:
     files = folder(RUN + "# " + " ".join(comment.split()), notes_dot_md=notes)
     try:
-        validate(files)
+        validate(files, ENTRIES)
     except BadMethod as refused:
         assert "not text" in str(refused) or "method.py:" in str(refused)
         return

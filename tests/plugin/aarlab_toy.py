@@ -5,12 +5,17 @@ student has a, loudly, and b, quietly; its untrained twin has noise. A planted s
 rows whose label is 1.
 """
 
+import json
+import shutil
+import tempfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from aarlab.problems.base import Ask, Instance
 from aarlab.problems.w2s.problem import W2S
 from aarlab.problems.w2s.testbed import Draw, Encoded, Labelled
 
@@ -79,5 +84,32 @@ class ToyProblem(W2S):
         return []  # the others take seconds
 
 
+class Twice(ToyProblem):
+    """Another problem on the same rows, which asks a method twice: what it said first stands in the teacher's place on
+    the test when it is asked again, and that answer counts. A method is a `guess`, or a `run` as the kit's are."""
+
+    @property
+    def name(self) -> str:
+        return "toy/twice"
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        return ("guess", "run")
+
+    def play(self, instances: Sequence[Instance], ask: Ask) -> Sequence[np.ndarray]:
+        said: list[Any] = [None] * len(instances)
+        for turn in range(2):
+            with tempfile.TemporaryDirectory() as home:
+                folders = [Path(home) / str(i) for i in range(len(instances))]
+                for folder, instance, before in zip(folders, instances, said, strict=True):
+                    shutil.copytree(instance.task, folder)
+                    meta = json.loads((folder / "task.json").read_text())
+                    (folder / "task.json").write_text(json.dumps({**meta, "entry": ask.entry, "turn": turn}))
+                    if before is not None:
+                        np.save(folder / "test.weak.npy", before.astype(np.float32))
+                said = list(ask(folders, [self.output(i) for i in instances]))
+        return said
+
+
 def load(name: str, store: Path | None = None) -> W2S:
-    return ToyProblem(Toy(), store)
+    return (Twice if name == "toy/twice" else ToyProblem)(Toy(), store)

@@ -167,7 +167,7 @@ def _run(
 ) -> tuple[NDArray[np.float64], ...] | None:
     """Predictions on every instance; None if the files are no method, or it fails."""
     try:
-        snapshots.validate(files)
+        snapshots.validate(files, problem.entries)
     except snapshots.BadMethod:
         return None
     with tempfile.TemporaryDirectory(prefix="aar-read-") as folder:

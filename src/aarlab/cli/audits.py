@@ -24,6 +24,7 @@ from aarlab.lab import vault as vaults
 from aarlab.lab.scoring import Yardstick
 from aarlab.lab.vault import Vault
 from aarlab.problems import base
+from aarlab.problems.base import Problem
 from aarlab.report.text import line
 from aarlab.sandbox.probe import probe
 
@@ -48,8 +49,8 @@ def audit(
 
     Example: aarlab audit my-method --testbed w2s/prose
     """
-    base.load(testbed)
-    files = read(method)
+    problem = base.load(testbed)
+    files = read(method, problem)
     probe(sandbox)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory(prefix="aarlab-audit-") as folder:
         vault = vaults.create(Path(folder) / "vault", parse(secret))
@@ -66,12 +67,12 @@ def audit(
         show(audits, verdict, accused)
 
 
-def read(method: Path) -> dict[str, str]:
+def read(method: Path, problem: Problem) -> dict[str, str]:
     """The files of a method's folder, checked. Raises BadMethod."""
     if not method.is_dir():
         raise snapshots.BadMethod(f"{method}: no such folder; a method is a folder with method.py and card.toml")
     try:
-        snapshots.validate(files := read_method(method))
+        snapshots.validate(files := read_method(method), problem.entries)
     except UnicodeDecodeError as error:
         raise snapshots.BadMethod(f"{method}: not text ({error.reason})") from error
     return files

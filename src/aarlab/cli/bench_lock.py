@@ -10,6 +10,7 @@ One at a time; drawing sealed sets, floors and ceilings are the yardstick's cost
 """
 
 import json
+import math
 import os
 import resource
 import statistics
@@ -30,19 +31,20 @@ from scipy import stats
 from aarlab.campaign import run
 from aarlab.campaign.config import Config
 from aarlab.kit import zoo
+from aarlab.kit.answers import check
 from aarlab.kit.client import Client
-from aarlab.kit.execute import check
 from aarlab.kit.stats import Score, join
 from aarlab.lab import seal, snapshots
 from aarlab.lab.release import Known, answer
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
 from aarlab.problems import base
-from aarlab.problems.base import Instance, Problem
+from aarlab.problems.base import Instance, OutputSpec, Problem
 from aarlab.sandbox.box import ENVIRONMENT
 from aarlab.sandbox.mounts import PACKAGE
 from aarlab.sandbox.probe import probe
 
+Array = np.ndarray[Any, np.dtype[np.float64]]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 SEEDS = range(5)  # public instances of one practice experiment
 KINDS = ("practice", "sealed")
@@ -154,19 +156,27 @@ def _plain(lab: Lab, client: Client, kind: str, files: dict[str, str]) -> tuple[
     return _measure(judge if kind == "sealed" else practise)
 
 
-def _process(
-    problem: Problem, files: Mapping[str, str], instances: Sequence[Instance]
-) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
-    """One plain Python process over a method and instances: no walls, limits, watch or record."""
-    rows = [problem.output(i).shape[0] for i in instances]
+def _process(problem: Problem, files: Mapping[str, str], instances: Sequence[Instance]) -> Sequence[Array]:
+    """Plain Python processes, one for every ask, over a method and instances: no walls, limits, watch or record."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in snapshots.bare(files).items():
             (Path(folder) / name).write_text(text)
-        line = [sys.executable, "-m", "aarlab.kit.execute", folder, *(str(i.task) for i in instances)]
-        env = {**ENVIRONMENT, "PATH": os.environ["PATH"], "HOME": folder, "PYTHONPATH": str(PACKAGE.parent)}
-        out = subprocess.run(line, env=env, cwd=folder, capture_output=True, check=True).stdout
-    parts = np.split(np.frombuffer(out, "<f8"), np.cumsum(rows)[:-1])
-    return [check(part, n) for part, n in zip(parts, rows, strict=True)]
+        return problem.play(instances, _Process(snapshots.entry(files["method.py"], problem.entries), Path(folder)))
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A method as the problem asks it, in a process without walls."""
+
+    entry: str
+    folder: Path
+
+    def __call__(self, folders: Sequence[Path], specs: Sequence[OutputSpec]) -> Sequence[Array]:
+        line = [sys.executable, "-m", "aarlab.kit.execute", str(self.folder), *map(str, folders)]
+        home = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(PACKAGE.parent)}
+        out = subprocess.run(line, env={**ENVIRONMENT, **home}, cwd=self.folder, capture_output=True, check=True).stdout
+        parts = np.split(np.frombuffer(out, "<f8"), np.cumsum([math.prod(s.shape) for s in specs])[:-1])
+        return [check(p.reshape(s.shape), s.shape, s.low, s.high) for p, s in zip(parts, specs, strict=True)]
 
 
 def _measure(work: Callable[[], Score]) -> tuple[Cost, float]:

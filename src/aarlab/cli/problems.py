@@ -127,7 +127,7 @@ def practice(
     if not method.is_dir():
         raise snapshots.BadMethod(f"{method}: no such folder; a method is a folder with method.py and card.toml")
     try:
-        snapshots.validate(read_method(method))
+        snapshots.validate(read_method(method), problem.entries)
     except UnicodeDecodeError as error:
         raise snapshots.BadMethod(f"{method}: not text ({error.reason})") from error
     probe(sandbox)  # type: ignore[arg-type]

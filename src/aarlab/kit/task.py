@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aarlab.kit.answers import check, numbers
+
 Part = Literal["pool", "test"]
 Floats = NDArray[np.float32]
 
@@ -102,3 +104,9 @@ class W2STask:
             paired=meta["paired"],
             seed=meta["seed"],
         )
+
+    def accept(self, output: Any) -> NDArray[np.float64]:
+        """Validate what a method returned: (n_test,) P(y = 1), or (n_test, 2) class probabilities, in [0, 1]."""
+        n, what = len(self.test), "one P(y = 1) a test row"
+        p = numbers(output, what)
+        return check(p[:, 1] if p.shape == (n, 2) else p, (n,), 0.0, 1.0, what)

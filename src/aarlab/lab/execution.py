@@ -1,19 +1,20 @@
-"""Run a method on instances inside a fresh sandbox, and read back nothing but numbers."""
+"""Run a method on instances inside fresh sandboxes, and read back nothing but numbers."""
 
 import json
+import math
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aarlab.kit.execute import CODES, Refused, check
+from aarlab.kit.answers import CODES, Refused, check
 from aarlab.lab import snapshots
-from aarlab.problems.base import Instance, Problem
+from aarlab.problems.base import Instance, OutputSpec, Problem
 from aarlab.sandbox.box import Box, Kind, Limits
 from aarlab.sandbox.process import run
 
@@ -30,10 +31,19 @@ class Halted(Exception):
     """The lab itself ended the run; nothing is known of the method."""
 
 
+class _Failed(Exception):
+    """An ask came to nothing: `code` is one of FAILURES."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 @dataclass(frozen=True)
 class Run:
     """What came of one run. code: "ok" or one of FAILURES; outputs: one array an instance if ok; message: what went
-    wrong, for practice only; text: everything it said (for the vault); seconds of wall and CPU."""
+    wrong, for practice only; text: everything it said (for the vault); seconds of wall and CPU, of all its sandboxes
+    together."""
 
     code: str
     outputs: tuple[NDArray[np.float64], ...]
@@ -54,45 +64,80 @@ def execute(
     problem: Problem, method: Path, instances: Sequence[Instance], kind: Kind, wall: float,
     halt: threading.Event | None = None,
 ) -> Run:  # fmt: skip
-    """Run the method folder's programs on the instances, one after another in one fresh sandbox of the kind given.
+    """Let the method folder's programs answer the instances, in fresh sandboxes of the kind given: one for every time
+    that the problem asks them, under limits over all of these together.
 
-    The buffer that comes back is checked for length, finite values and bounds here, whatever the sandbox says of it.
-    Raises Halted if `halt` was set before the run had ended.
+    What comes back is checked for length, finite values and bounds here, whatever the sandbox says of it. Raises Halted
+    if `halt` was set before the run had ended.
     """
     if halt is not None and halt.is_set():
         raise Halted
-    rows = [problem.output(i).shape[0] for i in instances]
     with tempfile.TemporaryDirectory(prefix="aar-method-") as folder:
         bare = Path(folder)
         bare.chmod(0o755)
         programs = {p.name: p.read_bytes().decode() for p in method.iterdir() if p.suffix == ".py"}
         for name, text in snapshots.bare(programs).items():
             (bare / name).write_bytes(text.encode())
-        inside = {"/method": bare, **{f"/task/{i}": instance.task for i, instance in enumerate(instances)}}
-        box = Box(kind=kind, read_only=inside)
-        argv = [box.python, "-m", "aarlab.kit.execute", box.path("/method")]
-        argv += [box.path(f"/task/{i}") for i in range(len(instances))]
-        done = run(box, argv, limits(wall, 8 * sum(rows)), stop=halt)
-    code: str = done.code
-    if code == "stopped":
-        raise Halted
-    said = _last_json(done.stderr_tail)
-    if code == "crashed" and done.rc in _BY_STATUS:
-        code = _BY_STATUS[done.rc]
-    message = said.get("message")
-    message = message[:MAX_MESSAGE] if isinstance(message, str) and message else _explain(code, wall)
-    outputs: list[NDArray[np.float64]] = []
-    if code == "ok":
         try:
-            values = np.frombuffer(done.stdout, dtype="<f8")
-            if len(values) != sum(rows):
-                raise Refused("wrong_shape", f"{len(values)} values came back, {sum(rows)} were expected")
-            outputs = [check(part, n) for part, n in zip(np.split(values, np.cumsum(rows)[:-1]), rows, strict=True)]
-        except Refused as refusal:
-            code, message = refusal.code, str(refusal)
-        except ValueError as error:  # a buffer that is no whole number of values
-            code, message = "wrong_shape", str(error)
-    return Run(code, tuple(outputs), message, done.stderr_tail, done.wall_seconds, done.cpu_seconds)
+            entry = snapshots.entry(programs.get("method.py", ""), problem.entries)
+        except snapshots.BadMethod as error:
+            return Run("no_run", (), str(error), b"", 0.0, 0.0)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            entry = problem.entries[0]  # no program: where and why, the runner says
+        ask = _Sandboxed(entry, bare, kind, wall, halt)
+        code, message, outputs = "ok", "", list[NDArray[np.float64]]()
+        try:
+            answers = problem.play(instances, ask)
+            specs = [problem.output(i) for i in instances]
+            outputs = [check(a, s.shape, s.low, s.high) for a, s in zip(answers, specs, strict=True)]
+        except (_Failed, Refused) as failure:
+            code, message = failure.code, str(failure)
+    return Run(code, tuple(outputs), message, ask.text, ask.seconds, ask.cpu_seconds)
+
+
+@dataclass
+class _Sandboxed:
+    """The method as the problem asks it (`problems.base.Ask`). text, seconds, cpu_seconds: of all asks so far."""
+
+    entry: str
+    folder: Path
+    kind: Kind
+    wall: float
+    halt: threading.Event | None
+    text: bytes = b""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def __call__(self, folders: Sequence[Path], specs: Sequence[OutputSpec]) -> Sequence[NDArray[np.float64]]:
+        sizes = [math.prod(s.shape) for s in specs]
+        whole = limits(self.wall, 8 * sum(sizes))
+        left = replace(
+            whole, wall_seconds=whole.wall_seconds - self.seconds, cpu_seconds=whole.cpu_seconds - self.cpu_seconds
+        )
+        if left.wall_seconds <= 0 or left.cpu_seconds <= 0:
+            spent = "time" if left.wall_seconds <= 0 else "cpu"
+            raise _Failed(spent, _explain(spent, self.wall))
+        inside = {"/method": self.folder, **{f"/task/{i}": task for i, task in enumerate(folders)}}
+        box = Box(kind=self.kind, read_only=inside)
+        argv = [box.python, "-m", "aarlab.kit.execute", box.path("/method")]
+        argv += [box.path(f"/task/{i}") for i in range(len(folders))]
+        done = run(box, argv, left, stop=self.halt)
+        self.text += done.stderr_tail
+        self.seconds += done.wall_seconds
+        self.cpu_seconds += done.cpu_seconds
+        if (code := str(done.code)) == "stopped":
+            raise Halted
+        if code == "crashed" and done.rc in _BY_STATUS:
+            code = _BY_STATUS[done.rc]
+        if code != "ok":
+            said = _last_json(done.stderr_tail).get("message")
+            told = said[:MAX_MESSAGE] if isinstance(said, str) and said else _explain(code, self.wall)
+            raise _Failed(code, told)
+        if len(done.stdout) != 8 * sum(sizes):
+            came = f"{len(done.stdout) / 8:g} values came back"
+            raise _Failed("wrong_shape", f"{came}, {sum(sizes)} were expected")
+        parts = np.split(np.frombuffer(done.stdout, dtype="<f8"), np.cumsum(sizes)[:-1])
+        return [check(p.reshape(s.shape), s.shape, s.low, s.high) for p, s in zip(parts, specs, strict=True)]
 
 
 def _last_json(text: bytes) -> dict[str, Any]:

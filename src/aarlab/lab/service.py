@@ -211,7 +211,7 @@ class Lab:
         }  # fmt: skip
 
     def practice(self, researcher: str, files: Any, seeds: Any) -> dict[str, Any]:
-        snapshots.validate(files)
+        snapshots.validate(files, self.problem.entries)
         if not isinstance(seeds, list) or not 0 < len(seeds) <= MAX_SEEDS:
             raise Refusal(f"seeds: a list of 1 to {MAX_SEEDS} numbers")
         if not all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in seeds):
@@ -250,7 +250,7 @@ class Lab:
                 self._running -= 1
 
     def submit(self, researcher: str, files: Any) -> dict[str, Any]:
-        snapshots.validate(files)
+        snapshots.validate(files, self.problem.entries)
         snapshot = snapshots.identify(files)
         with self._turn:
             if (known := self.state.ticket(researcher, snapshot)) is not None:
@@ -285,7 +285,7 @@ class Lab:
             elif kind == "result":
                 raise forum.BadFinding("a result points at a submission of yours")
             if files is not None:
-                snapshots.validate(files)
+                snapshots.validate(files, self.problem.entries)
                 if snapshot not in (None, snapshots.identify(files)):
                     raise forum.BadFinding("the files are not those of the submission; share one or the other")
                 snapshot = snapshots.identify(files)

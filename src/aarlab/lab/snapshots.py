@@ -7,7 +7,7 @@ import json
 import re
 import tokenize
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -24,8 +24,9 @@ class BadMethod(ValueError):
     """The folder is not a method; the message says which file, which line and what to do."""
 
 
-def validate(files: Mapping[str, str]) -> None:
-    """Refuse what is no method: only text, 64 kB in all, literals of 512 bytes at most, a `run` and a card.
+def validate(files: Mapping[str, str], entries: Sequence[str]) -> None:
+    """Refuse what is no method: only text, 64 kB in all, literals of 512 bytes at most, one of the problem's entries
+    and a card.
 
     The limits are there so that no fitted labels can be carried; `tests/lab/test_snapshots.py` tries.
     """
@@ -50,7 +51,9 @@ def validate(files: Mapping[str, str]) -> None:
             raise BadMethod(f"no {needed} in the folder")
     for name, text in files.items():
         if name.endswith(".py"):
-            _validate_code(name, text)
+            tree = _validate_code(name, text)
+            if name == "method.py":
+                _entry(tree, entries)
         elif name.endswith(".toml"):
             try:
                 tomllib.loads(text)
@@ -58,7 +61,7 @@ def validate(files: Mapping[str, str]) -> None:
                 raise BadMethod(f"{name}: {error}") from error
 
 
-def _validate_code(name: str, text: str) -> None:
+def _validate_code(name: str, text: str) -> ast.Module:
     try:
         encoding = tokenize.detect_encoding(io.BytesIO(text.encode()).readline)[0]
         tree = ast.parse(text, filename=name)
@@ -81,8 +84,25 @@ def _validate_code(name: str, text: str) -> None:
             length = _place(starts, node.end_lineno, node.end_col_offset) - _place(starts, node.lineno, node.col_offset)
             if length > MAX_LITERAL and _only_constants(node):
                 raise BadMethod(f"{name}:{node.lineno}: a table of {length} bytes; at most {MAX_LITERAL}")
-    if name == "method.py" and not any(isinstance(n, ast.FunctionDef) and n.name == "run" for n in tree.body):
-        raise BadMethod("method.py: defines no function `run(task)` at its top level")
+    return tree
+
+
+def entry(code: str, entries: Sequence[str]) -> str:
+    """Which of the problem's entries the text of method.py defines. Raises BadMethod unless it is exactly one, and
+    SyntaxError for what is no program."""
+    return _entry(ast.parse(code, filename="method.py"), entries)
+
+
+def _entry(tree: ast.Module, entries: Sequence[str]) -> str:
+    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+    found = [name for name in entries if name in defined]
+    if len(found) == 1:
+        return found[0]
+    calls = [f"`{name}(task)`" for name in entries]
+    if len(entries) == 1:
+        raise BadMethod(f"method.py: defines no function {calls[0]} at its top level")
+    which = f"both {' and '.join(found)}" if len(found) == 2 else ", ".join(found) or "none of them"
+    raise BadMethod(f"method.py: must define one of {', '.join(calls)} at its top level; it defines {which}")
 
 
 def _place(starts: list[int], line: int | None, column: int | None) -> int:
@@ -141,13 +161,16 @@ def program(files: Mapping[str, str]) -> str:
         own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         own |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
         own |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        asked = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        # What the program itself never asks for is called from outside, by that name.
+        own -= imported | {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name not in asked}
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
             if isinstance(body, list):
                 node.body = [s for s in body if not _says_nothing(s)]  # type: ignore[attr-defined]
             for place in ("id", "arg", "name"):
                 name = getattr(node, place, None)
-                if isinstance(name, str) and name in own - imported - {"run"} and not isinstance(node, ast.keyword):
+                if isinstance(name, str) and name in own and not isinstance(node, ast.keyword):
                     setattr(node, place, names.setdefault(name, f"_{len(names)}"))
         trees.append(ast.dump(tree))
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:16]

@@ -78,6 +78,19 @@ class References:
     baselines: Mapping[str, Outcomes]
 
 
+class Ask(Protocol):
+    """A method, ready to be asked. Every call is a run of its own in a fresh sandbox: nothing is carried from one to
+    the next but what the folders hold. Time and CPU are limited over all calls of one `Problem.play` together."""
+
+    @property
+    def entry(self) -> str:
+        """Which of the problem's `entries` the method defines."""
+
+    def __call__(self, folders: Sequence[Path], specs: Sequence[OutputSpec]) -> Sequence[NDArray[np.float64]]:
+        """Run the method on task folders, one after another in one sandbox; one array each, checked against its spec.
+        What is raised when that fails is for whoever asked `play`, which must let it through."""
+
+
 class Problem(Protocol):
     """A testbed of a problem, as the lab sees it. Found by entry point `aarlab.problems`, NAME = module:load."""
 
@@ -87,7 +100,11 @@ class Problem(Protocol):
     def question(self) -> str: ...
     @property
     def kind(self) -> str:
-        """Which loader of the kit opens its task folders (kit/execute.py)."""
+        """Which loader of the kit opens its task folders (kit/tasks.py)."""
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """The functions of which a method defines exactly one, at the top level of method.py."""
 
     @property
     def fingerprint(self) -> str:
@@ -153,6 +170,9 @@ class Problem(Protocol):
 
     def pretrain(self, seed: int, progress: Callable[[float], None] | None = None) -> None:
         """Train the testbed's shipped model of that seed anew."""
+
+    def play(self, instances: Sequence[Instance], ask: Ask) -> Sequence[NDArray[np.float64]]:
+        """Let a method answer: ask it as often as the problem needs, and return one output an instance."""
 
     def output(self, instance: Instance) -> OutputSpec: ...
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes: ...

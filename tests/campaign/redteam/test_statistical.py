@@ -11,8 +11,8 @@ from scipy.stats import norm
 from aarlab.campaign.redteam import statistical
 from aarlab.campaign.redteam.stage import Stage
 from aarlab.campaign.redteam.statistical import fake_gain, inject, judge, world
-from aarlab.kit import execute
 from aarlab.kit.stats import Outcomes, Score, join
+from aarlab.kit.task import W2STask
 from aarlab.lab import snapshots
 from aarlab.lab.release import POLICIES, Known, answer
 from aarlab.problems import base
@@ -84,13 +84,13 @@ def test_a_recipe_is_a_method_that_the_lab_takes_and_that_says_the_same(tmp_path
     signs = "".join(rng.choice(list("+-0"), 999))
     large = recipe(2.5, signs, 77, "".join(rng.choice(list("01"), 4000)))
     files = {"method.py": source(large), "card.toml": 'name = "x"'}
-    snapshots.validate(files)
+    snapshots.validate(files, ("run",))
     instance = base.load("w2s/toy").practice(0)
     for name, text in snapshots.bare(files).items():
         (tmp_path / name).write_text(text)
     space: dict[str, object] = {}
     exec((tmp_path / "method.py").read_text(), space)
-    task = execute.LOADERS["w2s"](instance.task)
+    task = W2STask.load(instance.task)
     said = np.sign(space["run"](task) - 0.5)  # type: ignore[operator]
     h = np.array([int.from_bytes(__import__("hashlib").blake2b(np.ascontiguousarray(r).tobytes(), digest_size=8).digest(),
                                  "big") for r in task.test.inputs], np.uint64)  # fmt: skip

@@ -28,7 +28,7 @@ from aarlab.kit.cache import built, cache_dir
 from aarlab.kit.represent import represent
 from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
 from aarlab.kit.task import W2STask
-from aarlab.problems.base import Ablation, Direction, Instance, OutputSpec, References
+from aarlab.problems.base import Ablation, Ask, Direction, Instance, OutputSpec, References
 from aarlab.problems.w2s.ablate import Source, ablations
 from aarlab.problems.w2s.check import check
 from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
@@ -183,6 +183,13 @@ class W2S:
         truth = instance.truth["pool_y"].astype(np.float32)
         predicted = blocks.logistic(task, x, truth, np.ones(len(x), np.float32)).predict(x_test)
         return self._against(instance, predicted, "true_y" if "true_y" in instance.truth else "y")
+
+    @property
+    def entries(self) -> Sequence[str]:
+        return ("run",)
+
+    def play(self, instances: Sequence[Instance], ask: Ask) -> Sequence[NDArray[np.float64]]:
+        return ask([i.task for i in instances], [self.output(i) for i in instances])
 
     def output(self, instance: Instance) -> OutputSpec:
         return OutputSpec((len(instance.truth["y"]),), 0.0, 1.0)
