@@ -147,11 +147,11 @@ class Adder(nn.Module):
 
     def layers(self) -> tuple[tuple[Floats, Floats], ...]:
         """`top` after the relu as plain layers on (C * (PARTS + BUCKETS)), answers in blocks."""
-        wide = torch.cat([self.weigh.weight[:, :PARTS], self.weigh.weight[:, PARTS:].expand(-1, BUCKETS)], 1)
-        eye = torch.eye(self.answers)
-        one = torch.kron(eye, wide.T.contiguous()), self.weigh.bias.repeat(self.answers)
-        two = torch.kron(eye, self.last.weight.T.contiguous()), self.last.bias.repeat(self.answers)
-        return tuple((w.detach().numpy(), b.detach().numpy()) for w, b in (one, two))
+        w, v = self.weigh.weight.detach().numpy(), self.last.weight.detach().numpy()
+        wide = np.concatenate([w[:, :PARTS], np.repeat(w[:, PARTS:], BUCKETS, 1)], 1)
+        eye = np.eye(self.answers, dtype=np.float32)
+        biases = (np.tile(b.detach().numpy(), self.answers) for b in (self.weigh.bias, self.last.bias))
+        return tuple(zip((np.kron(eye, wide.T), np.kron(eye, v.T)), biases, strict=True))
 
 
 class Reader(nn.Module):
