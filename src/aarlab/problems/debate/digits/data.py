@@ -1,0 +1,64 @@
+"""Digits: real images, of which a judge sees a few pixels (the sparse-pixel game of Irving, Christiano & Amodei 2018).
+
+The unit is the image. Units are split once, as many of every digit in each set; the rest train judges, and are
+public. A concept turns and mirrors the images and renames the answers: `practice` leaves both as they are, so that
+whoever learns what a 3 looks like in practice has learned nothing about answer 3 of a sealed set.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from aarlab.problems.debate.testbed import SETS, Cases, Draw, SetName
+
+SPLIT_SEED = 20267
+PER_DIGIT = 25  # images of each digit in each of the four sets; the 797 left over train judges
+
+Images = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@lru_cache(maxsize=1)
+def archive() -> tuple[Images, Ints]:
+    """All 1,797 images, (n, 8, 8) in [0, 1], and their digits (Alpaydin & Kaynak 1998; from scikit-learn)."""
+    bunch = load_digits()
+    return (bunch.images / 16.0).astype(np.float32), bunch.target.astype(np.int64)
+
+
+@lru_cache(maxsize=1)
+def units() -> dict[str, Ints]:
+    """Image numbers of each set and of `training`, split once for good."""
+    digits = archive()[1]
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(digits))
+    by_digit = [order[digits[order] == digit] for digit in range(10)]
+    parts: dict[str, Ints] = {
+        name: np.concatenate([of[i * PER_DIGIT : (i + 1) * PER_DIGIT] for of in by_digit])
+        for i, name in enumerate(SETS)
+    }
+    return parts | {"training": np.concatenate([of[len(SETS) * PER_DIGIT :] for of in by_digit])}
+
+
+def turned(images: Images, symmetry: int) -> Images:
+    """(n, 8, 8) under one of the square's eight symmetries; 0 leaves them as they are."""
+    mirrored = images.transpose(0, 2, 1) if symmetry >= 4 else images
+    return np.ascontiguousarray(np.rot90(mirrored, symmetry % 4, axes=(1, 2)))
+
+
+def cases(which: Ints, symmetry: int, names: Ints) -> Cases:
+    """The images as cases; names: (10,) which answer each digit is called. Legal are the pixels that are not zero."""
+    images, digits = archive()
+    seen = turned(images[which], symmetry)
+    flat = seen.reshape(len(which), -1)
+    return Cases({"inputs": seen}, flat, flat > 0, names[digits[which]], which, np.zeros(len(which), bool))
+
+
+def draw(set_name: SetName, rng: np.random.Generator) -> Draw:
+    """The images of a set in random order, and those that train judges, under one concept."""
+    plain = set_name == "practice"
+    symmetry = 0 if plain else int(rng.integers(1, 8))
+    names = np.arange(10) if plain else rng.permutation(10)
+    concept = f"symmetry {symmetry}; digits 0 to 9 are called {', '.join(map(str, names))}"
+    parts = [rng.permutation(units()[name]) for name in (set_name, "training")]
+    return Draw(*(cases(part, symmetry, names) for part in parts), concept)
