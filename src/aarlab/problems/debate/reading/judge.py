@@ -26,8 +26,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aarlab.kit.debate.task import Floats, Ints, Judge
+from aarlab.problems.debate.testbed import Cases, Draw, Fitted
 
 CUES, WITHIN, PARTS, BUCKETS = 6, 24, 6, 32
+STEPS, READER_STEPS = 800, 800
+GROW = 12  # more items shown early in training
+SHARE = 0.9  # of the training passages, drawn anew for every judge
 FAR = -1e9
 
 
@@ -73,7 +77,8 @@ def bags(question: NDArray[Any], items: NDArray[Any], answers: NDArray[Any], kno
 def rarity(b: Bags) -> Floats:
     """(V,) log of sentences over sentences with a word, 0 for the most frequent words: where overlaps begin."""
     told = b.items.any(2).sum()
-    return np.log(np.maximum(told / (b.items.sum((0, 1)) + 1.0), 1)).astype(np.float32)
+    out: Floats = np.log(np.maximum(told / (b.items.sum((0, 1)) + 1.0), 1)).astype(np.float32)
+    return out
 
 
 class Features(nn.Module):
@@ -111,10 +116,14 @@ class Adder(nn.Module):
         self.start = nn.Parameter(torch.zeros(PARTS))
         self.weigh = nn.Linear(PARTS + 1, 8)
         self.last = nn.Linear(8, 1)
-        bucket = torch.zeros(len(rare), BUCKETS)
-        bucket[torch.arange(len(rare)), torch.arange(len(rare)) % BUCKETS] = 1
-        self.bucket: Tensor
-        self.register_buffer("bucket", bucket)
+        self.bucket = torch.eye(BUCKETS)[torch.arange(len(rare)) % BUCKETS]  # words to buckets, by rank
+
+    def learn_words(self, reader: "Reader") -> None:
+        """Begin with the weights of words that a reader has learned, so that a name weighs about one."""
+        self.read.load_state_dict(reader.read.state_dict())
+        with torch.no_grad():
+            for weight in (self.read.match, self.read.link):
+                weight.div_(weight.abs().quantile(0.9).clamp(min=1e-3))
 
     def parts(self, q: Tensor, x: Tensor, a: Tensor) -> Tensor:
         """(n, I, C, PARTS + BUCKETS): what each item adds."""
@@ -245,3 +254,71 @@ def whole(network: Reader, b: Bags, batch: int = 256) -> Floats:
     with torch.no_grad():
         cuts = [np.arange(s, min(s + batch, len(b))) for s in range(0, len(b), batch)]
         return np.concatenate([network(*tensors(b, rows, b.items[rows])).numpy() for rows in cuts])
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A judge and a reader trained on the same passages, and the words they know."""
+
+    known: tuple[str, ...]
+    untrained: Adder
+    judge: Adder
+    reader: Reader
+
+    def bags(self, cases: Cases) -> Bags:
+        return bags(*_texts(cases), self.known)
+
+    def fitted(self, cases: Cases) -> Fitted:
+        own = self.bags(cases)
+        return Fitted(handle(self.judge, own), handle(self.untrained, own), whole(self.reader, own))
+
+
+def fit(draw: Draw, cases: Sequence[Cases], seeds: Sequence[int], k: int, share: float = 1.0) -> list[Fitted]:
+    """A judge and a reader for each seed, for its own cases."""
+    known = tuple(vocabulary(_texts(draw.training)))
+    public = bags(*_texts(draw.training), known)
+    return [
+        train_pair(public, draw.training.y, known, seed, k, share).fitted(c) for c, seed in zip(cases, seeds, strict=True)
+    ]
+
+
+def train_pair(public: Bags, y: Ints, known: Sequence[str], seed: int, k: int, share: float = 1.0) -> Trained:
+    """Train a reader on whole passages, then a judge on k random sentences, on a draw of its own of the passages."""
+    rng = np.random.default_rng([seed, 31])
+    mine = rng.permutation(len(public))[: max(10, round(share * SHARE * len(public)))]
+    rows, y = Bags(public.question[mine], public.items[mine], public.answers[mine]), y[mine]
+    rare, start = rarity(rows), int(rng.integers(2**31))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # two were slower than one at this size
+    try:
+        with torch.random.fork_rng(devices=[]):
+            reader, judge, untrained = Reader(rare, start), *(Adder(rare, rows.answers.shape[1], start) for _ in "ab")
+            train(reader, rows, y, None, seed, steps=READER_STEPS, batch=64)
+            judge.learn_words(reader)
+            train(judge, rows, y, k, seed, steps=STEPS, batch=256, grow=GROW)
+    finally:
+        torch.set_num_threads(threads)
+    return Trained(tuple(known), untrained, judge, reader)
+
+
+def support(reader: Reader, b: Bags) -> Floats:
+    """(n, I, C): how much each sentence does for each answer: the reader's log-odds of it, less what they are when that
+    sentence is left out."""
+    out = np.zeros((len(b), b.items.shape[1], b.answers.shape[1]), np.float32)
+    full = _odds(whole(reader, b))
+    for i in range(out.shape[1]):
+        without = b.items.copy()
+        without[:, i] = 0
+        out[:, i] = full - _odds(whole(reader, Bags(b.question, without, b.answers)))
+    return out
+
+
+def _odds(logits: Floats) -> Floats:
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    return np.log(np.clip(p, 1e-6, 1)) - np.log(np.clip(1 - p, 1e-6, 1))
+
+
+def _texts(cases: Cases) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Questions, sentences, choices: in the order in which `bags` takes them."""
+    return cases.shown["more.question"], cases.values, cases.shown["more.choices"]
