@@ -277,9 +277,8 @@ def fit(draw: Draw, cases: Sequence[Cases], seeds: Sequence[int], k: int, share:
     """A judge and a reader for each seed, for its own cases."""
     known = tuple(vocabulary(_texts(draw.training)))
     public = bags(*_texts(draw.training), known)
-    return [
-        train_pair(public, draw.training.y, known, seed, k, share).fitted(c) for c, seed in zip(cases, seeds, strict=True)
-    ]
+    y = draw.training.y
+    return [train_pair(public, y, known, s, k, share).fitted(c) for c, s in zip(cases, seeds, strict=True)]
 
 
 def train_pair(public: Bags, y: Ints, known: Sequence[str], seed: int, k: int, share: float = 1.0) -> Trained:
@@ -316,7 +315,8 @@ def support(reader: Reader, b: Bags) -> Floats:
 def _odds(logits: Floats) -> Floats:
     p = np.exp(logits - logits.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
-    return np.log(np.clip(p, 1e-6, 1)) - np.log(np.clip(1 - p, 1e-6, 1))
+    odds: Floats = np.log(np.clip(p, 1e-6, 1)) - np.log(np.clip(1 - p, 1e-6, 1))
+    return odds
 
 
 def _texts(cases: Cases) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

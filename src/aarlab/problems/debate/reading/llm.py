@@ -75,7 +75,7 @@ def debater(model: "str | Model", *, tokens: int = TOKENS) -> Debater:
 
 
 def judge(model: "str | Model", *, seconds: float = 120.0, tokens: int = TOKENS) -> Judge:
-    """A language model as a judge. Raises NoReply where its answer holds no probability, TimeoutError where it is late."""
+    """A language model as a judge. Raises NoReply where it gives no probability, TimeoutError where it is late."""
     opened = _open(model)
 
     def opine(bench: Bench) -> Opinion:
