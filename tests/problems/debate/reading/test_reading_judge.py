@@ -7,7 +7,16 @@ import torch
 from aarlab.kit.debate.task import Judge
 from aarlab.problems.debate.reading import TESTBEDS, judge
 from aarlab.problems.debate.reading.data import as_cases
-from aarlab.problems.debate.reading.judge import Trained, bags, handle, random_items, support, train_pair, vocabulary, whole
+from aarlab.problems.debate.reading.judge import (
+    Trained,
+    bags,
+    handle,
+    random_items,
+    support,
+    train_pair,
+    vocabulary,
+    whole,
+)
 from aarlab.problems.debate.reading.passages import cases, themes
 
 (VALLEY,) = themes()["practice"]

@@ -1,7 +1,9 @@
 """Language models as debaters and judges, played by inspect-ai's mock model; without the extra, a plain message."""
 
+import asyncio
 import importlib.util
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ needs_it = pytest.mark.skipif(not HERE, reason="the extra `llm` (inspect-ai) is 
 
 
 def mock(reply: Any, heard: list[str]) -> Any:
-    from inspect_ai.model import ModelOutput, ModelUsage, get_model
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model  # noqa: PLC0415 - an extra
 
     def outputs(input: Any, tools: Any, tool_choice: Any, config: Any) -> Any:
         heard.append(input[-1].text)
@@ -74,9 +76,6 @@ def test_models_forfeit_as_others_do(reply: Any, reason: str) -> None:
 
 @needs_it
 def test_a_slow_model_is_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-    from dataclasses import replace
-
     model = mock(lambda _: {"answer": "B"}, [])
 
     async def never(*_: Any, **__: Any) -> None:

@@ -19,6 +19,7 @@ from aarlab.problems.debate.reading.protocols import (
     both_orders,
     choice_named,
     play,
+    season,
 )
 from aarlab.problems.debate.transcripts import Transcript, accuracy, escalation
 
@@ -174,15 +175,14 @@ def test_the_trained_models_play_every_protocol() -> None:
     """Honest debaters win more often than not against the same models lying, and no quotation is refused."""
     (valley,) = themes()["practice"]
     rng = np.random.default_rng(0)
-    table = trained.Table(trained.models(cases(valley, 1500, rng), 4, 0), held := cases(valley, 40, rng))
+    table = trained.Table(trained.models(cases(valley, 1500, rng), 4, 0), held := cases(valley, 60, rng))
     for name, protocol in PROTOCOLS.items():
-        made = []
-        for i, c in enumerate(held):
-            lie = (c.truth + 1 + i % 3) % 4
-            sides = (c.truth, lie) if i % 2 else (lie, c.truth)
-            speakers = [table.planner, table.reader][: protocol.speakers]
-            made.append(play(c, str(i), replace(protocol, rounds=2), sides, speakers, table.judge))
+        speakers = [table.planner, table.planner][: protocol.speakers]
+        made = list(season(held, replace(protocol, rounds=2), speakers, table.judge, seed=1))
         assert not any(t.forfeits for t in made), name
         assert escalation(made).mean is not None
         if name == "debate":
             assert (accuracy(made).mean or 0) > 0.6
+            assert 20 < sum(t.sides[0] == t.truth for t in made) < 40  # who is in front is dealt
+            reader = list(season(held, protocol, [table.reader, table.reader], table.judge, seed=1))
+            assert (accuracy(reader).mean or 0) > 0.5

@@ -12,8 +12,10 @@ names no answer, or runs out of time forfeits, on record; nothing that it does e
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from aarlab.problems.debate.reading.passages import Case
 from aarlab.problems.debate.transcripts import (
@@ -239,3 +241,24 @@ def choice_named(text: str | None, choices: Sequence[str]) -> int | None:
     if not exact and len(letter) == 1 and 0 <= ord(letter) - ord("a") < len(choices):
         return ord(letter) - ord("a")
     return exact[0] if exact else None
+
+
+def deal(case: Case, rng: np.random.Generator) -> tuple[int, int]:
+    """The right choice against a wrong one, by dice: which wrong one, and who is in front (in a consultancy: whether
+    the advocate is right). Raises ValueError for a case whose truth is not known."""
+    if case.truth < 0:
+        raise ValueError("nobody knows which choice of this case is right")
+    wrong = [i for i in range(len(case.answers)) if i != case.truth]
+    lie = wrong[int(rng.integers(len(wrong)))]
+    return (case.truth, lie) if rng.random() < 0.5 else (lie, case.truth)
+
+
+def season(
+    rows: Sequence[Case], protocol: Protocol, debaters: Sequence[Debater], judge: Judge, seed: int,
+    *, by: dict[str, str] | None = None,
+) -> Iterator[Transcript]:  # fmt: skip
+    """One game about each case, sides dealt by dice from the seed, transcripts as they come."""
+    rng = np.random.default_rng(seed)
+    for number, case in enumerate(rows):
+        sides = deal(case, rng)
+        yield play(case, case.source or str(number), protocol, sides, debaters, judge, by=by)
