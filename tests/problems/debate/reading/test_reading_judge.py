@@ -93,6 +93,8 @@ def test_training_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     first, again, other = (f.judge.logits(np.arange(10), shown) for f in (a, b, c))
     assert (first == again).all() and (a.whole == b.whole).all()
     assert not np.allclose(first, other)
+    (weak,) = bed.fit(d, [few], [1], share=0.01)  # a judge that was trained on 27 passages
+    assert np.isfinite(weak.judge.logits(np.arange(10), shown)).all()
 
 
 def test_support_points_at_the_sentences_that_matter(trained: Trained, held: list) -> None:
