@@ -132,7 +132,8 @@ def talk(k: int) -> None:
         for who, debater in (("planner", table.planner), ("reader", table.reader)):
             made = list(protocols.season(held, protocol, [debater] * protocol.speakers, table.judge, seed=1))
             right, change = transcripts.accuracy(made), transcripts.escalation(made)
-            print(f"{name}, {who}: right {right}; confidence changes by {change}; both sure {transcripts.both_sure(made)}")
+            sure = transcripts.both_sure(made)
+            print(f"{name}, {who}: right {right}; confidence changes by {change}; both sure {sure}")
 
 
 def main() -> None:
