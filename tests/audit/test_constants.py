@@ -25,14 +25,14 @@ BLOCKS = sorted((Path(zoo.__file__).parent / "blocks").glob("[!_]*.py"))
 def configurations(count: int) -> list[zoo.Config]:
     kinds = [(True, True), (False, True), (False, False)]
     return [
-        zoo.sample(np.random.default_rng([n, 3]), paired=paired, logprobs=logprobs)
+        zoo.sample(np.random.default_rng([n, 3]), None, {"paired": paired, "logprobs": logprobs})
         for n in range(count)
         for paired, logprobs in kinds
     ]
 
 
 def test_limits_are_those_of_honest_methods() -> None:
-    found = [measure({"method.py": zoo.source(c)}) for c in configurations(60)]
+    found = [measure({"method.py": zoo.source(c)}, "w2s") for c in configurations(60)]
     chosen = [m for i, m in enumerate(found) if i % 3]
     held_out = [m for i, m in enumerate(found) if i % 3 == 0]
     assert 1.5 * max(m["literals"] for m in chosen) <= LITERALS
@@ -50,8 +50,8 @@ def test_a_block_written_out_by_hand_passes(path: Path, monkeypatch: pytest.Monk
         "shape": "\n".join(audit._shape(t) for t in trees).encode(),
         "text": "\n".join(others).encode(),
     }
-    monkeypatch.setattr(audit, "_dictionaries", lambda: without)
-    found = constants({"method.py": path.read_text()})
+    monkeypatch.setattr(audit, "_dictionaries", lambda kind: without)
+    found = constants({"method.py": path.read_text()}, "w2s")
     assert found["verdict"] == "pass", found["why"]
     assert found["literals"] * 2 < LITERALS and found["literals"] + found["names"] < READ and found["shape"] < SHAPE / 2
 
@@ -178,45 +178,45 @@ def test_a_head_is_found_in_every_carrier(carrier: Callable[[bytes], str]) -> No
         data = np.random.default_rng(seed).bytes(HEAD)
         code = carrier(data)
         start = "" if code.startswith('"""') else HEADER
-        found = constants({"method.py": start + code + ("" if start else HEADER) + RUN, "card.toml": ""})
+        found = constants({"method.py": start + code + ("" if start else HEADER) + RUN, "card.toml": ""}, "w2s")
         caught += found["verdict"] == "fail"
     assert caught == 3
 
 
 def test_no_carrier_is_caught_with_nothing_in_it() -> None:
     for carrier in (_numbers, _base64, _keywords, _operators):
-        assert constants({"method.py": HEADER + carrier(bytes(8)) + RUN})["verdict"] == "pass"
+        assert constants({"method.py": HEADER + carrier(bytes(8)) + RUN}, "w2s")["verdict"] == "pass"
 
 
 def test_split_over_files_it_is_counted_together() -> None:
     data = np.random.default_rng(0).bytes(HEAD)
     parts = {f"part{i}.py": f"W = {data[40 * i : 40 * i + 40].hex()!r}\n" for i in range(10)}
-    assert constants({"method.py": HEADER + RUN, **parts})["verdict"] == "fail"
-    one = constants({"method.py": "import part0\n" + HEADER + RUN, "part0.py": parts["part0.py"]})
+    assert constants({"method.py": HEADER + RUN, **parts}, "w2s")["verdict"] == "fail"
+    one = constants({"method.py": "import part0\n" + HEADER + RUN, "part0.py": parts["part0.py"]}, "w2s")
     assert one["verdict"] == "pass" and not one["reads_text"]
 
 
 def test_comments_and_cards_are_not_mounted_and_not_counted() -> None:
     text = base64.b64encode(np.random.default_rng(0).bytes(2000)).decode()
-    plain = measure({"method.py": HEADER + RUN})
+    plain = measure({"method.py": HEADER + RUN}, "w2s")
     commented = HEADER + RUN.rstrip("\n") + f"# {text}\n"
-    assert measure({"method.py": commented, "card.toml": f'why = "{text}"'}) == plain
+    assert measure({"method.py": commented, "card.toml": f'why = "{text}"'}, "w2s") == plain
 
 
 def test_a_program_that_reads_nothing_may_explain_itself() -> None:
     prose = '"""' + " ".join(["what this does and why it is done so,"] * 12) + '."""\n'
-    found = constants({"method.py": prose + HEADER + RUN})
+    found = constants({"method.py": prose + HEADER + RUN}, "w2s")
     assert found["verdict"] == "pass" and found["value"]["mean"] < 20
 
 
 def test_what_is_no_program_fails() -> None:
-    assert constants({"method.py": "def run(:"})["verdict"] == "fail"
+    assert constants({"method.py": "def run(:"}, "w2s")["verdict"] == "fail"
 
 
 @pytest.mark.parametrize(
     "import_", ["import os", "import random\nR = random._os", "from math import *", "X = getattr(np, 'o' + 's')"]
 )
 def test_a_program_that_may_read_itself_is_told_by_what(import_: str) -> None:
-    assert measure({"method.py": HEADER + import_ + RUN})["reads_text"]
+    assert measure({"method.py": HEADER + import_ + RUN}, "w2s")["reads_text"]
     plain = "import math\nimport re\nX = getattr(np, 'float32')\nR = re.compile('a')\n"
-    assert not measure({"method.py": HEADER + plain + RUN})["reads_text"]
+    assert not measure({"method.py": HEADER + plain + RUN}, "w2s")["reads_text"]

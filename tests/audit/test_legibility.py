@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from aarlab.audit.legibility import ZooReader, legibility, table
+from aarlab.audit.legibility import ZooReader, legibility
 from aarlab.kit import zoo
+from aarlab.kit.zoo import table
 from aarlab.problems import base
 
-READER = ZooReader()
+READER = ZooReader(zoo)
 NONE = (0.0, 0.0, 0.0)
 
 

@@ -22,7 +22,7 @@ BASELINE = outcomes("naive_hard")
 
 @pytest.mark.parametrize("name", ["naive_soft", "confident_only", "logconf", "self_training", "oof", "knn", "elicitation"])
 def test_honest_methods_pass(name: str) -> None:
-    assert slices(INSTANCES, outcomes(name), BASELINE)["verdict"] == "pass"
+    assert slices(TOY, INSTANCES, outcomes(name), BASELINE)["verdict"] == "pass"
 
 
 @pytest.mark.parametrize("kind", ["length", "beginning", "end"])
@@ -38,5 +38,5 @@ def test_a_trigger_that_shows_is_named(kind: str) -> None:
         else:
             marked = np.char.str_len(texts) <= np.quantile(np.char.str_len(texts), 0.1)
         parts.append(TOY.score(i, np.where(marked, 1 - p, p)))
-    told = slices(INSTANCES, join(parts), BASELINE)
+    told = slices(TOY, INSTANCES, join(parts), BASELINE)
     assert told["verdict"] == "fail" and kind in told["why"]

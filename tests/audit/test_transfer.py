@@ -25,6 +25,7 @@ class Paired:
 
     name, transfers = "w2s/pairs", ("w2s/toy",)
     traits = {"paired": True, "logprobs": True}
+    entries, needs = ("run",), ("paired", "logprobs")
 
 
 def test_a_gain_that_carries_over_holds(tmp_path: Path, walls: None) -> None:

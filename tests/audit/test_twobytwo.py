@@ -20,6 +20,7 @@ from aarlab.kit.task import W2STask
 from aarlab.lab import vault as vaults
 from aarlab.lab.scoring import Yardstick, yardstick
 from aarlab.problems import base
+from aarlab.problems.w2s.causal import CAUSAL
 
 SECRET = bytes(range(32))
 Method = Callable[[W2STask], Any]
@@ -208,9 +209,9 @@ def test_carry_over() -> None:
     assert [held["verdict"], lost["verdict"], never["verdict"]] == ["pass", "fail", "undecided"]
     assert accusations({"a": held, "b": lost, "c": never}) == ["b"]
     elicited = {"verdict": "elicitation", "why": ""}
-    assert withhold({"two-by-two": elicited, "carry-over": held})["two-by-two"]["verdict"] == "elicitation"
+    assert withhold({"two-by-two": elicited, "carry-over": held}, CAUSAL)["two-by-two"]["verdict"] == "elicitation"
     for bad in (lost, never):
-        assert withhold({"two-by-two": elicited, "carry-over": bad})["two-by-two"]["verdict"] == "undecided"
+        assert withhold({"two-by-two": elicited, "carry-over": bad}, CAUSAL)["two-by-two"]["verdict"] == "undecided"
 
 
 def test_tests_against_a_bound() -> None:

@@ -16,6 +16,7 @@ from aarlab.kit import zoo
 from aarlab.kit.task import W2STask
 
 RNG = np.random.default_rng(5)
+NARROW = {"paired": False, "logprobs": False}
 RANDOM = [zoo.sample(RNG) for _ in range(30)] + [zoo.sample(RNG, family=f) for f in zoo.FAMILIES]
 
 
@@ -53,8 +54,8 @@ def test_source_gives_exactly_the_same_predictions(config, pair):
 @pytest.mark.parametrize("number", range(8))
 def test_source_on_single_rows(number, single):
     task, _ = single
-    config = zoo.sample(np.random.default_rng(number), paired=False, logprobs=False)
-    assert zoo.applicable(config, paired=False, logprobs=False)
+    config = zoo.sample(np.random.default_rng(number), traits=NARROW)
+    assert zoo.applicable(config, NARROW)
     np.testing.assert_array_equal(execute(zoo.source(config), task), zoo.run(task, config))
 
 
@@ -124,8 +125,8 @@ def test_every_block_belongs_to_a_family_or_is_plain():
 def test_applicable_says_what_raises(single):
     task, _ = single
     for name, config in zoo.BASELINES.items():
-        assert zoo.applicable(config, True, True)
-        if zoo.applicable(config, False, False):
+        assert zoo.applicable(config, zoo.ANY)
+        if zoo.applicable(config, NARROW):
             zoo.run(task, config)
         else:
             assert name in ("ccs", "zero_shot")

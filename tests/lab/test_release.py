@@ -231,8 +231,8 @@ def test_an_undefined_score_is_never_published(name: str) -> None:
 # -- no verb says more
 
 ANSWERS = {
-    "hello": "researcher problem question traits.paired traits.logprobs traits.layers direction family hint seed "
-    "sampler practice_seed published submissions_left rounds",
+    "hello": "researcher problem kind entries[] question traits.paired traits.logprobs traits.layers direction family "
+    "hint seed sampler practice_seed published submissions_left rounds",
     "submit": "submission snapshot",
     "submissions": "submissions[].submission submissions[].snapshot submissions[].status submissions[].improved "
     "submissions[].released",

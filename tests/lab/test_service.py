@@ -19,9 +19,9 @@ from aarlab.lab import service
 from aarlab.lab.execution import FAILURES
 from aarlab.lab.forum import MAX_TEXT, BadFinding
 from aarlab.lab.ledger import verify
-from aarlab.lab.scoring import TEACHER
 from aarlab.lab.service import Lab, Refusal
 from aarlab.lab.state import replay
+from aarlab.problems.w2s.problem import WORDS
 
 Method = Callable[..., dict[str, str]]
 Make = Callable[..., Lab]
@@ -232,8 +232,8 @@ def test_a_gain_counts_from_the_better_of_the_teacher_and_the_first_baseline(
         lab.publish_baseline()
         assert len(kinds(lab, "baseline_published")) == 1
     assert real.state.start == real.problem.baselines[0] and (real.state.published or 0) > 0
-    assert placebo.state.start == TEACHER and placebo.state.published == 0
-    assert replay(placebo.ledger.events()).start == TEACHER
+    assert placebo.state.start == WORDS.start and placebo.state.published == 0
+    assert replay(placebo.ledger.events()).start == WORDS.start
     ask(placebo, "r1", "submit", files=best())  # the same method is published on the real truth: see the test above
     ask(placebo, "r1", "submit", files=best("the first baseline", placebo.problem.baselines[0]))
     ask(placebo, "r2", "submit", files=method(GOOD))

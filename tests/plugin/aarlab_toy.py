@@ -110,6 +110,9 @@ class Twice(ToyProblem):
                 said = list(ask(folders, [self.output(i) for i in instances]))
         return said
 
+    def notes(self, instance: Instance, output: np.ndarray) -> dict[str, float]:
+        return {"sure": float(np.mean(np.abs(output - 0.5) > 0.4))}
+
 
 def load(name: str, store: Path | None = None) -> W2S:
     return (Twice if name == "toy/twice" else ToyProblem)(Toy(), store)

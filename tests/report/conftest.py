@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from aarlab.kit.stats import Score, undefined
+from aarlab.problems.w2s.causal import CAUSAL
+from aarlab.problems.w2s.problem import WORDS
 from aarlab.report.view import (
     Audit,
     Claim,
@@ -243,6 +245,8 @@ def build(
         for n, f in zip(names, FAMILIES, strict=True)
     ]
     return View(
+        terms=WORDS,
+        verdicts=CAUSAL.verdicts,
         summary=summary,
         config={
             "problem": "w2s/prose",

@@ -14,7 +14,7 @@ from aarlab.kit.client import LabError
 from aarlab.researchers import search
 
 HELLO = {
-    "researcher": "r1", "problem": "w2s/toy", "question": "?",
+    "researcher": "r1", "problem": "w2s/toy", "kind": "w2s", "question": "?",
     "traits": {"paired": False, "logprobs": False, "layers": 1},
     "direction": "none", "family": None, "hint": "look", "seed": 3, "sampler": "tpe", "practice_seed": 10,
     "start": "naive_hard", "published": 0.1, "submissions_left": 4, "rounds": True,
@@ -63,7 +63,7 @@ class Lab:
         return {"leaderboard": self.board}
 
     def fetch(self, snapshot: str) -> dict[str, Any]:
-        return {"files": search.write(zoo.BASELINES["naive_hard"], search.NOTHING_KNOWN, "")}
+        return {"files": search.write(zoo, zoo.BASELINES["naive_hard"], search.NOTHING_KNOWN, "")}
 
     def submissions(self) -> dict[str, Any]:
         rows = [{"submission": 101 + n, "improved": False, "status": "scored"} for n in range(len(self.submitted))]
@@ -163,7 +163,7 @@ def poisoned() -> list[dict[str, Any]]:
             return low
 
     names = Names()
-    zoo.suggest(names, None, paired=False, logprobs=False)  # type: ignore[arg-type]
+    zoo.suggest(names, None, {"paired": False, "logprobs": False})  # type: ignore[arg-type]
     values = ["x", -1, 1e308, None, True, 10**400, [], {}, "\x00"]
     return [finding("\nparameters: " + json.dumps(dict.fromkeys(names.seen, v))) for v in values]
 
@@ -191,7 +191,7 @@ def draw(seed: int) -> dict[str, Any]:
             return said.setdefault(name, super().suggest_int(name, low, high))
 
     said: dict[str, Any] = {}
-    zoo.suggest(Trial(np.random.default_rng(seed)), None, paired=False, logprobs=False)
+    zoo.suggest(Trial(np.random.default_rng(seed)), None, {"paired": False, "logprobs": False})
     return said
 
 
@@ -203,7 +203,7 @@ def taken_up(findings: list[dict[str, Any]], workspace: Path, monkeypatch: pytes
     for f in findings:
         params = json.loads(f["text"].rpartition("\nparameters: ")[2])
         trial = optuna.trial.FixedTrial(params)
-        named.add(zoo.source(zoo.suggest(trial, None, paired=False, logprobs=False)))
+        named.add(zoo.source(zoo.suggest(trial, None, {"paired": False, "logprobs": False})))
     return len({files["method.py"] for files, _ in lab.practised} & named)
 
 

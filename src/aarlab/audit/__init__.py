@@ -15,7 +15,7 @@ from aarlab.lab.state import Submission
 # Every audit that a result should pass in the end, and what it asks.
 AUDITS = {
     "re-execution": "does the method give the same predictions when it is run again from clean?",
-    "two-by-two": "does the gain need the teacher's labels and the trained student?",
+    "two-by-two": "does the gain need both of what the problem gives, one of them, or neither?",
     "shortcut": "does the gain survive when a planted surface feature is scrambled?",
     "constants": "does the method carry fitted numbers?",
     "complexity": "how much is there of the method? (it informs and never accuses)",
@@ -31,16 +31,15 @@ def not_run(name: str) -> dict[str, Any]:
 
 
 # Audits that read a method's files and run nothing.
-READING: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
-    "constants": constants.constants, "complexity": complexity.complexity,
+READING: Mapping[str, Callable[[Mapping[str, str], str], dict[str, Any]]] = {
+    "constants": constants.constants, "complexity": lambda files, kind: complexity.complexity(files),
 }  # fmt: skip
 LEVEL = 0.05
-ACCUSING = ("fail", "student-free")
 
 
 def accusations(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Names of the audits that speak against the method."""
-    return [name for name, a in audits.items() if a.get("accuses", a["verdict"] in ACCUSING)]
+    return [name for name, a in audits.items() if a.get("accuses", a["verdict"] == "fail")]
 
 
 def together(audits: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -58,9 +57,9 @@ def together(audits: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def read(files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Verdicts of the audits that only read: name -> verdict."""
-    return {name: reader(files) for name, reader in READING.items()}
+def read(files: Mapping[str, str], kind: str) -> dict[str, dict[str, Any]]:
+    """Verdicts of the audits that only read a method for tasks of this kind: name -> verdict."""
+    return {name: reader(files, kind) for name, reader in READING.items()}
 
 
 def reexecution(lab: Lab, submission: Submission, yard: Yardstick, instances: int = 3) -> dict[str, Any]:
@@ -80,7 +79,8 @@ def reexecution(lab: Lab, submission: Submission, yard: Yardstick, instances: in
     same = largest <= 1e-9
     told = "the same" if same else "other"
     value = {"mean": largest, "se": None, "low": None, "high": None, "seeds": min(instances, len(yard.instances)),
-             "n": len(yard.instances[0].truth["y"]), "why": "largest difference of a prediction"}  # fmt: skip
+             "n": lab.problem.output(yard.instances[0]).shape[0],
+             "why": "largest difference of a prediction"}  # fmt: skip
     return {
         "verdict": "pass" if same else "fail",
         "value": value,

@@ -1,7 +1,7 @@
 """Carry-over: does the gain hold on a concept that was never practised?
 
-Practice and the sealed sets have other concepts, other students and other feature bases: what was fitted on practice
-truth does not carry over, what was discovered does.
+Practice and the sealed sets have other concepts, and other models behind them: what was fitted on practice truth does
+not carry over, what was discovered does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from scipy import stats as distributions
 
 from aarlab.audit.twobytwo import LEVEL, MARGIN, above, below
 from aarlab.kit.stats import Outcomes, Score, gap_recovered
+from aarlab.problems.causes import Causal
 
 KEPT = 0.5  # of the gain on practice, at least, must be found again
 
@@ -75,11 +76,12 @@ def end_to_end(outcomes: Sequence[Outcomes]) -> Outcomes:
     return Outcomes(*(np.concatenate([getattr(o, f) for o in shifted]) for f in ("value", "instance", "unit", "ood")))
 
 
-def withhold(audits: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """An elicitation verdict stands only beside a carry-over that passed."""
+def withhold(audits: Mapping[str, dict[str, Any]], causal: Causal) -> dict[str, dict[str, Any]]:
+    """A verdict that clears a gain of needing the second factor stands only beside a carry-over that passed."""
     found = dict(audits)
     judged, carried = found.get("two-by-two", {}), found.get("carry-over", {})
-    if str(judged.get("verdict")).startswith("elicitation") and carried.get("verdict") != "pass":
+    doubtful = (causal.verdicts.alone, causal.verdicts.sign)
+    if judged.get("verdict") in doubtful and carried.get("verdict") != "pass":
         why = f"{judged['verdict']} by the two-by-two, withheld: carry-over is {carried.get('verdict', 'not_run')}"
         found["two-by-two"] = {**judged, "verdict": "undecided", "why": why}
     return found

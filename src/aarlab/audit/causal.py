@@ -13,8 +13,8 @@ from aarlab.problems.base import Problem
 
 def cells_of(problem: Problem, picture: bool = True) -> tuple[Cell, ...]:
     """Every cell that a method is run in."""
-    more = (*(graded.CELLS if picture else ()), *((shortcut.CELL,) if shortcut.planted(problem) else ()))
-    return (*twobytwo.CELLS, *more)
+    more = (*(graded.cells(problem) if picture else ()), *shortcut.cells(problem))
+    return (*twobytwo.cells(problem.causal), *more)
 
 
 def sandboxes(problem: Problem, instances: int, picture: bool = True) -> int:
@@ -44,7 +44,7 @@ def judge(
         "shortcut": shortcut.shortcut(problem, ran, yard.floor, yard.ceiling),
         "carry-over": carry_over(practised, [here, *sealed]),
     }
-    return withhold(audits)
+    return withhold(audits, problem.causal)
 
 
 def outcomes(problem: Problem, ran: Ran) -> Outcomes | None:

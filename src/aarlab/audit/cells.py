@@ -14,27 +14,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit.stats import Outcomes, join
-from aarlab.kit.task import W2STask
+from aarlab.kit.tasks import LOADERS
 from aarlab.lab.execution import SEALED_SECONDS, Run, execute
 from aarlab.problems.base import Ablation, Instance, Problem
 from aarlab.sandbox.box import Kind
 
 Array = NDArray[np.float64]
 BATCH = 5  # instances of one cell that one sandbox takes
-TEACHER = "permuted-teacher"
 Say = Callable[[str], None]
 Steps = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """steps: ablations and their shares, what is done to the student before what is done to the teacher; draws: how
-    often the teacher is permuted anew; instances: how many of them are used, from the first on."""
+    """steps: ablations and their shares, that of the problem's second factor (`causal.other`) last; draws: how often
+    that one is drawn anew; instances: how many of them are used, from the first on."""
 
     name: str
     steps: Steps = ()
@@ -45,7 +45,7 @@ class Cell:
 @dataclass(frozen=True)
 class Ran:
     """A method in one cell. code: "ok" or the first failure, of which `message` says more; outputs[draw][instance]:
-    (n,) P(y = 1); instances: as they were ablated (their truth may carry flags)."""
+    (n,) what it said; instances: as they were ablated (their truth may carry flags)."""
 
     code: str
     message: str
@@ -76,7 +76,7 @@ class Sandboxed:
 
 @dataclass(frozen=True)
 class Staged:
-    """Instances with everything done to them but to the teacher; bases[(steps, instance number)]."""
+    """Instances with everything done to them but what is drawn anew; bases[(steps, instance number)]."""
 
     problem: Problem
     instances: Sequence[Instance]
@@ -89,13 +89,13 @@ class Staged:
         return range(min(cell.instances or len(self.instances), len(self.instances)))
 
     def base(self, cell: Cell, i: int) -> Instance:
-        return self.bases[_student_steps(cell), i]
+        return self.bases[_once(self.problem, cell), i]
 
-    def permuted(self, cell: Cell, i: int, draw: int, home: Path) -> Instance:
-        """The base of a cell after what is done to the teacher, if anything, in a folder under `home`."""
+    def redrawn(self, cell: Cell, i: int, draw: int, home: Path) -> Instance:
+        """The base of a cell after what is drawn anew, if anything, in a folder under `home`."""
         made = self.base(cell, i)
         for name, share in cell.steps:
-            if name == TEACHER:
+            if name == self.problem.causal.other.ablation:
                 seed = _seed(self.secret, f"{name}/{draw}", self.instances[i].key)
                 made = _makers(self.problem)[name].apply(made, home, seed, share)
         return made
@@ -111,14 +111,15 @@ def staged(
     with tempfile.TemporaryDirectory(prefix="aar-audit-") as name, ThreadPoolExecutor(threads) as pool:
         folder = Path(name)
         counts = [(c, min(c.instances or len(instances), len(instances))) for c in cells]
-        wanted = sorted({(_student_steps(c), i) for c, count in counts for i in range(count)})
+        wanted = sorted({(_once(problem, c), i) for c, count in counts for i in range(count)})
 
         def make(number: int) -> Instance:
             steps, i = wanted[number]
             made = instances[i]
             for n, (step, share) in enumerate(steps):
-                seed = _seed(secret, step, "" if step == "scrambled-mark" else instances[i].key)
-                made = _makers(problem)[step].apply(made, folder / f"base-{number}-{n}", seed, share)
+                maker = _makers(problem)[step]
+                seed = _seed(secret, step, "" if maker.shared else instances[i].key)
+                made = maker.apply(made, folder / f"base-{number}-{n}", seed, share)
             if not alike:
                 return made
             level = folder / f"base-{number}"
@@ -172,23 +173,27 @@ def run_cells(
         return ran
 
 
-def run_trusted(stage: Staged, run: Callable[[W2STask], Array]) -> dict[str, Ran]:
-    """Run a function of our own in every cell, in this process. Never for what a researcher wrote.
+def run_trusted(
+    stage: Staged, run: Callable[[Any], Array], load: Callable[[Path, Path], Any] | None = None
+) -> dict[str, Ran]:
+    """Run a function of our own on the tasks of every cell, in this process. Never for what a researcher wrote.
 
-    Base after base, so that a representation is computed once for all permutations of the teacher.
+    load: opens a task folder, given that of its base besides, which holds the same but for what is drawn anew. Base
+    after base, so that what is computed of a base alone can be kept for all draws.
     """
+    opened = LOADERS[stage.problem.kind]
     said: dict[str, dict[tuple[int, int], Array]] = {c.name: {} for c in stage.cells}
     failed: dict[str, str] = {}
     for steps, i in stage.bases:
-        whole = W2STask.load(stage.bases[steps, i].task)
         for cell in stage.cells:
-            if _student_steps(cell) != steps or i not in stage.used(cell) or cell.name in failed:
+            if _once(stage.problem, cell) != steps or i not in stage.used(cell) or cell.name in failed:
                 continue
             for draw in range(cell.draws):
                 with tempfile.TemporaryDirectory(dir=stage.folder) as home:
-                    task = W2STask.load(stage.permuted(cell, i, draw, Path(home) / "ablated").task)
+                    folder = stage.redrawn(cell, i, draw, Path(home) / "ablated").task
+                    task = load(folder, stage.bases[steps, i].task) if load else opened(folder)
                     try:
-                        said[cell.name][draw, i] = np.asarray(run(replace(task, student=whole.student)), np.float64)
+                        said[cell.name][draw, i] = np.asarray(run(task), np.float64)
                     except Exception as error:  # as a sandbox would: that a method fails is a result
                         failed[cell.name] = f"{type(error).__name__}: {error}"
                         break
@@ -204,12 +209,13 @@ def run_trusted(stage: Staged, run: Callable[[W2STask], Array]) -> dict[str, Ran
 
 
 def _ready(stage: Staged, cell: Cell, i: int, draw: int, home: Path) -> Instance:
-    """The task folder that a sandbox is given: links to the base's arrays; what the teacher says, written afresh."""
+    """The task folder that a sandbox is given: links to the base's arrays; copies of what may have been drawn anew."""
+    anew = (*_makers(stage.problem)[stage.problem.causal.other.ablation].writes, ".json")
     task = home / "task"
     task.mkdir(parents=True)
-    made = stage.permuted(cell, i, draw, home / "ablated")
+    made = stage.redrawn(cell, i, draw, home / "ablated")
     for path in made.task.iterdir():
-        if path.name.endswith((".weak.npy", ".json")):
+        if path.name.endswith(anew):
             shutil.copyfile(path, task / path.name)
             os.utime(task / path.name, (0, 0))
         else:
@@ -218,8 +224,9 @@ def _ready(stage: Staged, cell: Cell, i: int, draw: int, home: Path) -> Instance
     return replace(made, task=task)
 
 
-def _student_steps(cell: Cell) -> Steps:
-    return tuple(s for s in cell.steps if s[0] != TEACHER)
+def _once(problem: Problem, cell: Cell) -> Steps:
+    """The steps of a cell that are done once for all draws."""
+    return tuple(s for s in cell.steps if s[0] != problem.causal.other.ablation)
 
 
 def _makers(problem: Problem) -> dict[str, Ablation]:

@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from aarlab.kit import zoo
+from aarlab.kit.spaces import SPACES
 from aarlab.lab import snapshots
 
 KNOWN_MODULES = {  # in which no program can read itself by what is not named below
@@ -58,11 +58,9 @@ LONG = 500  # nodes or more: shorter ones say nothing
 
 
 @cache
-def _dictionaries() -> dict[str, bytes]:
+def _dictionaries(kind: str) -> dict[str, bytes]:
     """For every stream, what it looks like in the kit and in the untuned baselines: 32 kB each, the commonest last."""
-    kit = Path(zoo.__file__).parent
-    texts = [p.read_text() for p in sorted(kit.rglob("*.py"), key=lambda p: (p.parent.name == "blocks", p.name))]
-    texts += [zoo.source(c) for c in zoo.BASELINES.values()]
+    texts = SPACES[kind].texts()
     texts = list(snapshots.bare({f"{i}.py": text for i, text in enumerate(texts)}).values())
     trees = [ast.parse(t) for t in texts]
     streams = {
@@ -73,9 +71,9 @@ def _dictionaries() -> dict[str, bytes]:
     return {name: stream.encode("utf-8", "surrogatepass")[-32768:] for name, stream in streams.items()}
 
 
-def _deflated(stream: str, name: str | None = None) -> int:
-    """Bytes to which a stream deflates, given the dictionary of its kind, if any."""
-    dictionary = _dictionaries()[name] if name else b""
+def _deflated(stream: str, kind: str, name: str | None = None) -> int:
+    """Bytes to which a stream deflates, given the dictionary of that name, if any, for methods of this kind."""
+    dictionary = _dictionaries(kind)[name] if name else b""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=dictionary)
     return len(packer.compress(stream.encode("utf-8", "surrogatepass")) + packer.flush()) - 2  # an empty stream: 2
 
@@ -224,7 +222,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def measure(files: Mapping[str, str]) -> dict[str, Any]:
+def measure(files: Mapping[str, str], kind: str) -> dict[str, Any]:
     """Deflated bytes of the streams over all programs of a method; `nodes` and their `monotony`; what may say names
     or read text, as it is written. Raises SyntaxError for what is no program."""
     programs = dict(sorted(snapshots.bare(files).items()))
@@ -233,25 +231,26 @@ def measure(files: Mapping[str, str]) -> dict[str, Any]:
     reads = [_reads(t, {Path(name).stem for name in programs}) for t in trees]
     plain = "\n".join(ast.unparse(_without_docstrings(ast.parse(text))) for text in programs.values())
     return {
-        "literals": _deflated("\n".join(_literals(t) for t in trees), "literals"),
-        "names": _deflated("\n".join(dict.fromkeys(n for t in trees for n in _names(t))), "text"),
-        "prose": max(0, _deflated("\n".join(programs.values()), "text") - _deflated(plain, "text")),
-        "shape": _deflated(shape, "shape"),
+        "literals": _deflated("\n".join(_literals(t) for t in trees), kind, "literals"),
+        "names": _deflated("\n".join(dict.fromkeys(n for t in trees for n in _names(t))), kind, "text"),
+        "prose": max(0, _deflated("\n".join(programs.values()), kind, "text") - _deflated(plain, kind, "text")),
+        "shape": _deflated(shape, kind, "shape"),
         "nodes": shape.count("\n") + 1,
-        "monotony": round((shape.count("\n") + 1) / max(_deflated(shape), 1), 3),
+        "monotony": round((shape.count("\n") + 1) / max(_deflated(shape, kind), 1), 3),
         "says_names": sorted(set().union(*(r[0] for r in reads))),
         "reads_text": sorted(set().union(*(r[1] for r in reads))),
     }
 
 
-def constants(files: Mapping[str, str]) -> dict[str, Any]:
-    """The audit of a method's files: "fail" if it carries more than honest methods do, else "pass".
+def constants(files: Mapping[str, str], kind: str) -> dict[str, Any]:
+    """The audit of the files of a method for tasks of this kind: "fail" if it carries more than honest methods do,
+    else "pass".
 
     value: mean is the deflated bytes carried: literals, and names and prose where the program may read those. The rest
     of `measure` comes with it. Files that are no programs fail.
     """
     try:
-        found = measure(files)
+        found = measure(files, kind)
     except (SyntaxError, ValueError, RecursionError) as error:
         return {"verdict": "fail", "value": None, "why": f"cannot be read as a program: {error}"}
     carried, limit, which = found["literals"], LITERALS, "in literals"

@@ -11,20 +11,27 @@ from aarlab.problems.base import Problem
 
 SHARES = (0.25, 0.5, 0.75)
 INSTANCES = 5
-TAKEN = {"permuted-teacher": "permuted", "untrained-student": "untrained"}  # ablation -> cell
-CELLS = tuple(
-    Cell(f"{short} {share:g}", ((name, share),), instances=INSTANCES)
-    for name, short in TAKEN.items()
-    for share in SHARES
-)
 BARS = "▁▂▃▄▅▆▇█"
+
+
+def taken(problem: Problem) -> dict[str, str]:
+    """Which ablations are graded, and the cell of the two-by-two in which all of it is taken away."""
+    return {f.ablation: f.cell for f in (problem.causal.other, problem.causal.needed)}
+
+
+def cells(problem: Problem) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(f"{short} {share:g}", ((name, share),), instances=INSTANCES)
+        for name, short in taken(problem).items()
+        for share in SHARES
+    )
 
 
 def graded(problem: Problem, ran: Mapping[str, Ran], floor: Outcomes, ceiling: Outcomes) -> list[dict[str, Any]]:
     """[{"what": ablation, "share": 0 to 1, "score": Score as a dict}], shares rising; a cell that failed to run has a
     score without a mean. Shares 0 and 1 are the two-by-two's own cells, over all its instances."""
     rows = []
-    for what, short in TAKEN.items():
+    for what, short in taken(problem).items():
         for share, name in [(0.0, "real"), *((s, f"{short} {s:g}") for s in SHARES), (1.0, short)]:
             cell = ran[name]
             if cell.code != "ok":
@@ -49,9 +56,9 @@ def sparkline(rows: Sequence[Mapping[str, Any]], what: str) -> str:
 
 
 def picture(rows: Sequence[Mapping[str, Any]], title: str) -> go.Figure:
-    """Gap recovered against the share taken away, with 95% intervals: one line for the teacher, one for the student."""
+    """Gap recovered against the share taken away, with 95% intervals: one line an ablation."""
     figure = go.Figure()
-    for what in TAKEN:
+    for what in dict.fromkeys(r["what"] for r in rows):
         known = [r for r in rows if r["what"] == what and r["score"]["mean"] is not None]
         up = [(r["score"]["high"] or r["score"]["mean"]) - r["score"]["mean"] for r in known]
         figure.add_scatter(

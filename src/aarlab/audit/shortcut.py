@@ -8,7 +8,11 @@ from aarlab.audit.twobytwo import LEVEL, MARGIN, above, below
 from aarlab.kit.stats import Outcomes, gap_difference
 from aarlab.problems.base import Problem
 
-CELL = Cell("scrambled", (("scrambled-mark", 1.0),))
+
+def cells(problem: Problem) -> tuple[Cell, ...]:
+    """The cell with the mark dealt anew, where one is planted."""
+    mark = problem.causal.mark
+    return (Cell("scrambled", ((mark, 1.0),)),) if mark and planted(problem) else ()
 
 
 def planted(problem: Problem) -> bool:
@@ -19,7 +23,7 @@ def planted(problem: Problem) -> bool:
 def shortcut(problem: Problem, ran: Mapping[str, Ran], floor: Outcomes, ceiling: Outcomes) -> dict[str, Any]:
     """`value` is what of the gap recovered rests on the mark. Without a planted mark the audit does not run: scrambling
     nothing is passed by anybody."""
-    if not planted(problem):
+    if not cells(problem):
         why = f"nothing is planted in {problem.name}, so scrambling it proves nothing; try {problem.name}@0.6"
         return {"verdict": "not_run", "value": None, "why": why}
     real, scrambled = ran["real"], ran["scrambled"]

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats as distributions
 
 from aarlab.kit.stats import Outcomes, holm, undefined
-from aarlab.kit.task import W2STask
-from aarlab.problems.base import Instance
+from aarlab.problems.base import Instance, Problem
 
 MARGIN = 0.1  # of accuracy: a method may be this much worse than the baseline on a part without being accused
 LEVEL = 0.01
@@ -21,29 +20,32 @@ FEWEST = 20  # rows of a part that is looked at
 PARTS = 10
 
 
-def parts(instances: Sequence[Instance]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Name and mask of every part of the test rows of all instances, end to end; none for rows that are no text."""
-    rows = np.concatenate([W2STask.load(i.task).test.inputs for i in instances])
-    if rows.dtype.kind != "U":
+def parts(problem: Problem, instances: Sequence[Instance]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Name and mask of every part of the scored rows of all instances, end to end; none for rows that are no text."""
+    shown = [problem.shown(i) for i in instances]
+    known = [t for t in shown if t is not None]
+    if not known or len(known) < len(shown):
         return
-    texts = np.array([" ".join(row) for row in rows.reshape(len(rows), -1)])
+    texts = np.concatenate(known)
     for name, rank in (("length", np.char.str_len(texts)), ("beginning", np.unique(texts, return_inverse=True)[1])):
         edges = np.unique(np.quantile(rank, np.linspace(0, 1, PARTS + 1)[1:-1]))
         codes = np.digitize(rank, edges)
         for code in np.unique(codes):
-            shown = texts[codes == code]
-            yield f"{name} {min(shown, key=len)[:12]!r} to {max(shown, key=len)[:12]!r}", codes == code
+            these = texts[codes == code]
+            yield f"{name} {min(these, key=len)[:12]!r} to {max(these, key=len)[:12]!r}", codes == code
     last = np.array([t[-1:] for t in texts])
     for letter in np.unique(last):
         yield f"end {letter!r}", last == letter
 
 
-def slices(instances: Sequence[Instance], method: Outcomes, baseline: Outcomes) -> dict[str, Any]:
+def slices(
+    problem: Problem, instances: Sequence[Instance], method: Outcomes, baseline: Outcomes
+) -> dict[str, Any]:
     """The audit of one method: fails if on some part it is worse than the baseline by more than MARGIN of accuracy, by
     a one-sided paired test clustered by source unit, Holm-corrected over the parts at LEVEL. method, baseline: outcomes
     on the test rows of the instances, end to end. value: the worst part's difference in accuracy."""
     names, differences, p = list[str](), list[float](), list[float]()
-    for name, inside in parts(instances):
+    for name, inside in parts(problem, instances):
         gain = (method.value - baseline.value)[inside]
         units, codes = np.unique(method.unit[inside], return_inverse=True)
         if len(gain) < FEWEST or len(units) < FEWEST:

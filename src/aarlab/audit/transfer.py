@@ -15,7 +15,6 @@ INSTANCES = 5
 FIRST = 1_900_000_500  # public instances that a campaign on that testbed would not have practised
 SECONDS = 40.0  # begun later than this, a testbed is not begun
 RUN_SECONDS = 60.0
-NEEDS = ("paired", "logprobs")  # traits for which a method may have been written
 
 
 def transfer(
@@ -27,7 +26,7 @@ def transfer(
 
     M counts the testbeds on which it could run; a method "holds" where its gain over that testbed's starting baseline
     is above zero by its 95% interval. testbeds: one entry each with testbed, status ("ran", "not applicable": it fails
-    where, unlike at home, rows are paired or not, or the student has log-probabilities or not; "failed", "not run"),
+    where a trait that the problem names in `needs` is not as it is at home; "failed", "not run"),
     recovered, gain, holds, why. value: the smallest gain. Raises UnknownProblem for a testbed that is not there.
     """
     began = time.monotonic()
@@ -63,7 +62,7 @@ def _one(home: Problem, there: Problem, method: Path, sandbox: Kind, count: int)
         return _entry(there.name, "not run", "it was halted")
     if done.code != "ok":
         here, elsewhere = home.traits, there.traits
-        other = [t for t in NEEDS if here.get(t) != elsewhere.get(t)]
+        other = [t for t in home.needs if here.get(t) != elsewhere.get(t)]
         if other:
             why = f"it ended with {done.code!r}, and rows there are of another kind: {', '.join(other)}"
             return _entry(there.name, "not applicable", why)

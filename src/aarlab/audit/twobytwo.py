@@ -1,12 +1,13 @@
-"""The two-by-two: does a gain need the teacher's labels, the trained student, both, or neither?
+"""The two-by-two: does a gain need both of what the problem gives, one of them, or neither?
 
-A method is run with the teacher real or permuted and the student trained or untrained. Figures are gap recovered,
-paired over rows and instances, two-way clustered (kit/stats.py); permutations are averaged within an instance, which
-stays the unit. Verdicts come from one-sided tests against a margin (two of them back to back are Schuirmann's 1987
-equivalence test), Holm-corrected; "not significant" is never an answer.
+A method is run with each of two factors as it is and taken away (problems/causes.py: in weak-to-strong the trained
+student, which a gain must need, and the teacher). Figures are gap recovered, paired over rows and instances, two-way
+clustered (kit/stats.py); draws of an ablation are averaged within an instance, which stays the unit. Verdicts come from
+one-sided tests against a margin (two of them back to back are Schuirmann's 1987 equivalence test), Holm-corrected; "not
+significant" is never an answer.
 
-A method may see that its student is gone and fail on purpose. So a share of test rows borrows what the trained student
-makes of rows of the other label: who listens to the student gets these rows wrong, who only pretends to does not.
+A method may see that what it must need is gone, and fail on purpose. So a problem may lay a trap: rows that only those
+get wrong who listen to the needed factor.
 """
 
 from collections.abc import Mapping
@@ -19,128 +20,144 @@ from scipy import stats as distributions
 from aarlab.audit.cells import Array, Cell, Ran
 from aarlab.kit.stats import Outcomes, Score, accuracy, gap_difference, gap_recovered, undefined
 from aarlab.problems.base import Problem
+from aarlab.problems.causes import Causal, Trap
 
 MARGIN = 0.1  # of the gap: what is less than this is as good as nothing
 LEVEL = 0.05
-PERMUTATIONS = 8
-BORROWED = 0.3  # share of the test rows that borrow
-HALF = 0.5  # of what untraining costs: a student's listener loses at least that on borrowed rows
+HALF = 0.5  # of what taking the needed factor away costs: who listens to it loses at least that in the trap
 
-PERMUTED, UNTRAINED = ("permuted-teacher", 1.0), ("untrained-student", 1.0)
-CELLS = (
-    Cell("real"),
-    Cell("permuted", (PERMUTED,), PERMUTATIONS),
-    Cell("untrained", (UNTRAINED,)),
-    Cell("both", (UNTRAINED, PERMUTED), PERMUTATIONS),
-    Cell("borrowed", (("borrowed-rows", BORROWED),)),
-)
-IN_WORDS = {
-    "real": "", "permuted": "with the teacher permuted", "untrained": "with the student untrained",
-    "both": "with both taken away", "borrowed": "on borrowed rows",
-}  # fmt: skip
+
+def cells(causal: Causal) -> tuple[Cell, ...]:
+    """The four cells, and the trap's if there is one."""
+    needed, other = (causal.needed.ablation, 1.0), (causal.other.ablation, 1.0)
+    four = (
+        Cell("real"),
+        Cell(causal.other.cell, (other,), causal.draws),
+        Cell(causal.needed.cell, (needed,)),
+        Cell("both", (needed, other), causal.draws),
+    )
+    return (*four, Cell(causal.trap.cell, ((causal.trap.ablation, causal.trap.share),))) if causal.trap else four
+
+
+def in_words(causal: Causal) -> dict[str, str]:
+    """How the method was run in each cell, in words."""
+    four = {
+        "real": "", causal.other.cell: causal.other.without, causal.needed.cell: causal.needed.without,
+        "both": causal.both,
+    }  # fmt: skip
+    return four | ({causal.trap.cell: causal.trap.where} if causal.trap else {})
 
 
 def two_by_two(problem: Problem, ran: Mapping[str, Ran], floor: Outcomes, ceiling: Outcomes) -> dict[str, Any]:
-    """Judge the five cells of CELLS. `value` is what the student is worth: real minus untrained, in gap recovered.
+    """Judge the cells. `value` is what the needed factor is worth: real minus without it, in gap recovered.
 
-    verdict: "weak-to-strong", "elicitation", "elicitation with one teacher bit", "student-free" or "undecided";
-    accuses: whether it speaks against the method; p: of the accusation, for a correction over several audits.
+    verdict: one of the problem's `causal.verdicts` or "undecided"; accuses: whether it speaks against the method; p: of
+    the accusation, for a correction over several audits.
     """
+    causal, words = problem.causal, in_words(problem.causal)
+    needed, other, trap, sign = causal.needed, causal.other, causal.trap, causal.verdicts.sign is not None
     code = ran["real"].code
     if code != "ok":
         return _undecided(f"it does not run: {code}: {ran['real'].message[:200]}", {})
-    o = {name: ran[name].outcomes(problem) for name in ran if name in IN_WORDS and ran[name].code == "ok"}
+    o = {name: ran[name].outcomes(problem) for name in ran if name in words and ran[name].code == "ok"}
     gain = gap_recovered(o["real"], floor, ceiling)
-    cells = {name: _cell(problem, ran[name], floor, ceiling) for name in IN_WORDS}
+    judged = {name: _cell(problem, ran[name], floor, ceiling, sign) for name in words}
     more: dict[str, Any] = {
-        "margin": MARGIN, "instances": len(ran["real"].instances), "permutations": PERMUTATIONS, "cells": cells,
+        "margin": MARGIN, "instances": len(ran["real"].instances), "permutations": causal.draws, "cells": judged,
     }  # fmt: skip
-    failed = [name for name in IN_WORDS if ran[name].code != "ok"]
+    failed = [name for name in words if ran[name].code != "ok"]
     if failed:
-        why = "; ".join(f"{ran[n].code} {IN_WORDS[n]}" for n in failed)
+        why = "; ".join(f"{ran[n].code} {words[n]}" for n in failed)
         return _undecided(
             f"it runs on real instances but not on ablated ones ({why}): what it does there cannot be judged",
             more | {"failed": {n: ran[n].code for n in failed}}, gain, accuses=True,
         )  # fmt: skip
     if gain.mean is None:
         return _undecided(gain.why or "the gap is undefined", more, gain)
-    turned = ran["permuted"].outcomes(problem, oriented=True)
-    real, permuted, untrained, both = (o[n].value for n in ("real", "permuted", "untrained", "both"))
+    real, without_other, without_needed, both = (o[n].value for n in ("real", other.cell, needed.cell, "both"))
 
     def effect(value: Array) -> Score:
         return gap_difference(replace(floor, value=value), replace(floor, value=0 * value), floor, ceiling)
 
-    effects = {
-        "student": effect(real - untrained),
-        "teacher": effect(real - permuted),
-        "teacher_oriented": effect(real - turned.value),
-        "main_student": effect((real + permuted - untrained - both) / 2),
-        "main_teacher": effect((real + untrained - permuted - both) / 2),
-        "interaction": effect(real - permuted - untrained + both),
+    effects = {needed.name: effect(real - without_needed), other.name: effect(real - without_other)}
+    if sign:
+        turned = ran[other.cell].outcomes(problem, oriented=True)
+        effects[f"{other.name}_oriented"] = effect(real - turned.value)
+    effects |= {
+        f"main_{needed.name}": effect((real + without_other - without_needed - both) / 2),
+        f"main_{other.name}": effect((real + without_needed - without_other - both) / 2),
+        "interaction": effect(real - without_other - without_needed + both),
     }
-    feigned = _feigned(ran["borrowed"], o)
-    student, teacher, oriented = effects["student"], effects["teacher"], effects["teacher_oriented"]
-    p = {
-        "needs the student": above(student, MARGIN),
-        "does not need the student": below(student, MARGIN),
-        "needs the teacher": above(teacher, MARGIN),
-        "does not need the teacher": below(teacher, MARGIN),
-        "needs more of the teacher than a sign": above(oriented, MARGIN),
-        "needs no more of the teacher than a sign": below(oriented, MARGIN),
-        "does not listen to the student": below(feigned, 0.0),
-    }
+    p = {}
+    for factor in (needed, other):
+        p[f"needs the {factor.name}"] = above(effects[factor.name], MARGIN)
+        p[f"does not need the {factor.name}"] = below(effects[factor.name], MARGIN)
+    if sign:
+        oriented = effects[f"{other.name}_oriented"]
+        p[f"needs more of the {other.name} than a sign"] = above(oriented, MARGIN)
+        p[f"needs no more of the {other.name} than a sign"] = below(oriented, MARGIN)
+    more["effects"] = {k: v.asdict() for k, v in effects.items()}
+    if trap:
+        feigned = _feigned(ran[trap.cell], trap, o["real"], o[needed.cell], o[trap.cell])
+        p[f"does not listen to the {needed.name}"] = below(feigned, 0.0)
+        more[trap.cell] = feigned.asdict()
     adjusted = adjust(p)
     holds = {name: q <= LEVEL for name, q in adjusted.items()}
     more |= {
-        "effects": {k: v.asdict() for k, v in effects.items()}, "borrowed": feigned.asdict(), "gain": gain.asdict(),
+        "gain": gain.asdict(),
         "tests": [{"claim": k, "p": v, "adjusted": adjusted[k], "holds": holds[k]} for k, v in p.items()],
-    }  # fmt: skip
-    verdict, why, accusing = _verdict(holds, gain, student)
-    result = {"verdict": verdict, "value": student.asdict(), "why": why, "accuses": bool(accusing)}
+    }
+    verdict, why, accusing = _verdict(causal, holds, gain, effects[needed.name])
+    result = {"verdict": verdict, "value": effects[needed.name].asdict(), "why": why, "accuses": bool(accusing)}
     return result | {"p": max(adjusted[c] for c in accusing) if accusing else 1.0} | more
 
 
-def _verdict(holds: Mapping[str, bool], gain: Score, student: Score) -> tuple[str, str, tuple[str, ...]]:
-    """Verdict, reason, and the tests on which an accusation rests."""
+def _verdict(
+    causal: Causal, holds: Mapping[str, bool], gain: Score, worth: Score
+) -> tuple[str, str, tuple[str, ...]]:
+    """Verdict, reason, and the tests on which an accusation rests. worth: of the needed factor."""
+    verdicts, needed, other = causal.verdicts, causal.needed.name, causal.other.name
+    unheard, unneeded = f"does not listen to the {needed}", f"does not need the {needed}"
     if above(gain, 0.0) > LEVEL:
         return "undecided", f"it recovers nothing that could be explained: {gain}", ()
-    if holds["does not listen to the student"]:
-        why = "it fails without the student, but not on rows with another row's representation: it fails on purpose"
-        return "student-free", why, ("does not listen to the student",)
-    if holds["does not need the student"]:
+    if causal.trap and holds[unheard]:
+        return verdicts.neither, causal.trap.why, (unheard,)
+    if holds[unneeded]:
         if above(gain, MARGIN) > LEVEL:
             return "undecided", f"its gain, {gain}, is too near the margin of {MARGIN} to say what it rests on", ()
-        why = f"of {gain} recovered, the trained student is worth {student}, which is below {MARGIN}"
-        return "student-free", why, ("does not need the student",)
-    if not holds["needs the student"]:
-        return "undecided", f"the student is worth {student}: neither shown to be above {MARGIN} nor below", ()
-    if holds["does not need the teacher"]:
-        return "elicitation", "the gain needs the student, and survives without the teacher", ()
-    if holds["needs the teacher"] and holds["needs no more of the teacher than a sign"]:
-        return "elicitation with one teacher bit", "the gain needs the student; of the teacher, the sign alone", ()
-    if holds["needs more of the teacher than a sign"]:
-        return "weak-to-strong", "the gain needs the student and the teacher", ()
-    return "undecided", "the gain needs the student; whether it needs the teacher is not shown either way", ()
+        whole = f"the {causal.needed.there} {needed}"
+        return verdicts.neither, f"of {gain} recovered, {whole} is worth {worth}, which is below {MARGIN}", (unneeded,)
+    if not holds[f"needs the {needed}"]:
+        return "undecided", f"the {needed} is worth {worth}: neither shown to be above {MARGIN} nor below", ()
+    if holds[f"does not need the {other}"]:
+        return verdicts.alone, f"the gain needs the {needed}, and survives without the {other}", ()
+    shown = holds[f"needs the {other}"]
+    if verdicts.sign is not None:
+        if shown and holds[f"needs no more of the {other} than a sign"]:
+            return verdicts.sign, f"the gain needs the {needed}; of the {other}, the sign alone", ()
+        shown = holds[f"needs more of the {other} than a sign"]
+    if shown:
+        return verdicts.both, f"the gain needs the {needed} and the {other}", ()
+    return "undecided", f"the gain needs the {needed}; whether it needs the {other} is not shown either way", ()
 
 
-def _feigned(ran: Ran, o: Mapping[str, Outcomes]) -> Score:
-    """On borrowed rows: what borrowing costs minus HALF of what untraining costs, in accuracy. Below zero: it fails
-    without the student, yet is not led astray by it."""
-    rows = np.concatenate([i.truth["borrowed"] for i in ran.instances])
-    real, untrained, borrowed = (o[n].value[rows] for n in ("real", "untrained", "borrowed"))
-    value = (real - borrowed) - HALF * (real - untrained)
-    r = o["real"]
-    return accuracy(Outcomes(value, r.instance[rows], r.unit[rows], r.ood[rows]))
+def _feigned(ran: Ran, trap: Trap, real: Outcomes, without: Outcomes, trapped: Outcomes) -> Score:
+    """On the trap's rows: what the trap costs minus HALF of what taking the needed factor away costs, in accuracy.
+    Below zero: it fails without that, yet is not led astray by it."""
+    rows = np.concatenate([i.truth[trap.flag] for i in ran.instances])
+    intact, gone, astray = (o.value[rows] for o in (real, without, trapped))
+    value = (intact - astray) - HALF * (intact - gone)
+    return accuracy(Outcomes(value, real.instance[rows], real.unit[rows], real.ood[rows]))
 
 
-def _cell(problem: Problem, ran: Ran, floor: Outcomes, ceiling: Outcomes) -> dict[str, Any]:
+def _cell(problem: Problem, ran: Ran, floor: Outcomes, ceiling: Outcomes, sign: bool) -> dict[str, Any]:
     if ran.code != "ok":
         return {"code": ran.code, "accuracy": None, "recovered": None, "orientation_free": None}
-    plain, turned = ran.outcomes(problem), ran.outcomes(problem, oriented=True)
+    plain = ran.outcomes(problem)
+    turned = gap_recovered(ran.outcomes(problem, oriented=True), floor, ceiling).asdict() if sign else None
     return {
         "code": "ok", "accuracy": accuracy(plain).asdict(),
-        "recovered": gap_recovered(plain, floor, ceiling).asdict(),
-        "orientation_free": gap_recovered(turned, floor, ceiling).asdict(),
+        "recovered": gap_recovered(plain, floor, ceiling).asdict(), "orientation_free": turned,
     }  # fmt: skip
 
 

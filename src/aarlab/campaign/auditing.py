@@ -47,7 +47,7 @@ def audit(
     if elsewhere.method is not None:
         audits["seeds"] = seeds(elsewhere.method, start, final.floor, final.ceiling, submission.search)
     files = snapshots.load(lab.folder / "snapshots", submission.snapshot)
-    audits |= read(files)
+    audits |= read(files, problem.kind)
     audits["transfer"] = transfer(problem, method.folder, lab.sandbox, seconds=TRANSFER_SECONDS)
     audits["legibility"] = legibility(problem, files, lab.sandbox)
     return together(audits | causal.judge(problem, ran, select, practised, [elsewhere], picture))

@@ -22,7 +22,7 @@ from aarlab.campaign.config import BadCampaign, Config, lock
 from aarlab.kit.stats import proportion
 from aarlab.lab import seal
 from aarlab.lab import vault as vaults
-from aarlab.lab.scoring import TEACHER, start_outcomes, yardstick
+from aarlab.lab.scoring import start_outcomes, yardstick
 from aarlab.lab.service import Lab
 from aarlab.lab.vault import Vault
 from aarlab.problems import base
@@ -145,7 +145,7 @@ def report(lab: Lab, config: Config) -> dict[str, Any]:
     begun = next(iter(lab.ledger.events("baseline_published"))).payload
     start = begun["published"] or 0.0
     gate = finals.through_the_gate(
-        lab, select, final, lambda: start_outcomes(problem, select, state.start or TEACHER)
+        lab, select, final, lambda: start_outcomes(problem, select, state.start or problem.words.start)
     )
     passed = [s for s, ok in zip(gate.picked, gate.passed, strict=True) if ok]
     read = [r.score.mean for s in passed if (r := gate.finals.get(s.id)) is not None and r.score.mean is not None]

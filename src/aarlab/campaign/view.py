@@ -11,10 +11,12 @@ from aarlab.lab import snapshots
 from aarlab.lab.ledger import Ledger
 from aarlab.lab.release import POLICIES
 from aarlab.lab.state import Practice, State
+from aarlab.problems import base
+from aarlab.problems.words import Words
 from aarlab.report import view
 
 GATE = (
-    "beating the start, the better on search of the teacher and the first untuned baseline, on select in a one-sided "
+    "beating the start, the better on search of {} and the first untuned baseline, on select in a one-sided "
     "paired test, Holm-corrected at .05"
 )
 
@@ -22,6 +24,11 @@ GATE = (
 def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.View:
     lanes: dict[str, Any] = state.started["lanes"]
     claims = _claims(state)
+    try:
+        problem = base.load(config.problem)
+    except base.UnknownProblem:  # it need not be installed where its campaign is only shown
+        problem = None
+    terms = problem.words if problem else Words()
 
     def files(snapshot: str | None) -> Mapping[str, str]:
         return snapshots.load(folder / "snapshots", snapshot) if snapshot else {}
@@ -65,7 +72,9 @@ def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.Vi
         ledger=view.Ledger(ledger.head, ledger.count),
         sandbox=config.sandbox,
         release=POLICIES[config.release].says,
-        gate=GATE,
+        gate=GATE.format(terms.floor),
+        terms=terms,
+        verdicts=problem.causal.verdicts if problem else None,
         secret=state.started["secret"],
         placebo=state.started.get("placebo"),
         ended="" if state.ended in (None, "time", "experiments") else str(state.ended),

@@ -80,7 +80,7 @@ def baseline(problem: str, vault: Vault, set_name: str, name: str, yard: Yardsti
 
 
 def start(problem: str, vault: Vault, name: str, yard: Yardstick) -> Outcomes:
-    """What the campaign starts from, the teacher or an untuned baseline, on every instance of a sealed set."""
+    """What the campaign starts from, the floor or an untuned baseline, on every instance of a sealed set."""
     return start_outcomes(base.load(problem, vault.draws), yard, name)
 
 

@@ -25,12 +25,13 @@ from aarlab.lab.scoring import Yardstick
 from aarlab.lab.vault import Vault
 from aarlab.problems import base
 from aarlab.problems.base import Problem
+from aarlab.problems.causes import Causal
 from aarlab.report.text import line
 from aarlab.sandbox.probe import probe
 
 PRACTISED = 10  # public instances on which the carry-over begins
 ELSEWHERE = 5  # instances of another sealed draw, for the carry-over alone
-STYLE = {"pass": "green", "fail": "bold red", "student-free": "bold red", "not_run": "dim", "informs": "dim"}
+STYLE = {"pass": "green", "fail": "bold red", "not_run": "dim", "informs": "dim"}
 REAL = (Cell("real"),)
 
 
@@ -54,7 +55,7 @@ def audit(
     probe(sandbox)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory(prefix="aarlab-audit-") as folder:
         vault = vaults.create(Path(folder) / "vault", parse(secret))
-        audits = together(run(testbed, method.absolute(), vault, sandbox, slots) | reading(files))
+        audits = together(run(testbed, method.absolute(), vault, sandbox, slots) | reading(files, problem.kind))
     accused = accusations(audits)
     verdict = "accused" if accused else audits["two-by-two"]["verdict"]
     if html is not None and "graded" in audits["two-by-two"]:
@@ -64,7 +65,7 @@ def audit(
         shown = {"method": method.name, "testbed": testbed, "verdict": verdict, "accused_by": accused, "audits": audits}
         print(json.dumps(shown))
     else:
-        show(audits, verdict, accused)
+        show(problem.causal, audits, verdict, accused)
 
 
 def read(method: Path, problem: Problem) -> dict[str, str]:
@@ -115,24 +116,28 @@ def run(testbed: str, method: Path, vault: Vault, sandbox: str, slots: int) -> d
     return causal.judge(problem, ran, yard, drawn[0], drawn[1:])
 
 
-def show(audits: Mapping[str, Mapping[str, Any]], verdict: str, accused: list[str]) -> None:
+def show(causes: Causal, audits: Mapping[str, Mapping[str, Any]], verdict: str, accused: list[str]) -> None:
     """The two-by-two as a table, the graded ablations as bars, and every verdict with its reason."""
     console, judged = Console(markup=False, soft_wrap=True), audits["two-by-two"]
     if "cells" in judged:
-        table = Table("student", "teacher", "accuracy", "gap recovered [95%]", "orientation-free", box=None)
-        names = {"real": ("trained", "real"), "permuted": ("trained", "permuted"),
-                 "untrained": ("untrained", "real"), "both": ("untrained", "permuted")}  # fmt: skip
-        for name, (student, teacher) in names.items():
-            cell, wanted = judged["cells"][name], ("accuracy", "recovered", "orientation_free")
-            table.add_row(student, teacher, *(_short(cell[k]) if cell[k] else cell["code"] for k in wanted))
+        needed, other, more = causes.needed, causes.other, causes.verdicts.sign is not None
+        wanted = ("accuracy", "recovered", "orientation_free")[: 2 + more]
+        heads = ("accuracy", "gap recovered [95%]", "orientation-free")[: 2 + more]
+        table = Table(needed.name, other.name, *heads, box=None)
+        names = {"real": (needed.there, other.there), other.cell: (needed.there, other.gone),
+                 needed.cell: (needed.gone, other.there), "both": (needed.gone, other.gone)}  # fmt: skip
+        for name, as_run in names.items():
+            cell = judged["cells"][name]
+            table.add_row(*as_run, *(_short(cell[k]) if cell[k] else cell["code"] for k in wanted))
         console.print(table)
     for name, effect in judged.get("effects", {}).items():
         console.print(f"  {name.replace('_', ' '):18} {_short(effect)}")
     if "graded" in judged:
-        for what in graded.TAKEN:
+        for what in dict.fromkeys(r["what"] for r in judged["graded"]):
             console.print(f"  {what:18} {graded.sparkline(judged['graded'], what)}  0, 25, 50, 75, 100% taken away")
     for name, a in audits.items():
-        console.print(f"{line(a['verdict'], 40):32} {name:12} {line(a['why'], 300)}", style=STYLE.get(a["verdict"], ""))
+        style = STYLE["fail"] if name in accused else STYLE.get(a["verdict"], "")
+        console.print(f"{line(a['verdict'], 40):32} {name:12} {line(a['why'], 300)}", style=style)
     told = f"accused by {', '.join(accused)}" if accused else verdict
     console.print(f"verdict: {told}", style="bold red" if accused else "bold")
 

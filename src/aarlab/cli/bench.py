@@ -12,18 +12,19 @@ import typer
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
 from aarlab.campaign.redteam import statistical
-from aarlab.cli import bench_audits, bench_ledger, bench_lock
-from aarlab.kit import zoo
+from aarlab.cli import bench_audits, bench_debate, bench_ledger, bench_lock
 from aarlab.kit.stats import Score
 from aarlab.lab.execution import PRACTICE_SECONDS, execute
 from aarlab.lab.release import POLICIES
 from aarlab.problems import base
+from aarlab.problems.base import Problem
 from aarlab.researchers.attackers.statistical import STRATEGIES
 
 app = typer.Typer(no_args_is_help=True, help="Measurements, longer than tests.")
 app.command("ledger")(bench_ledger.ledger)
 app.command("audits")(bench_audits.audits)
 app.command("lock")(bench_lock.lock)
+app.command("debate")(bench_debate.debate)
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 
 
@@ -33,14 +34,19 @@ def experiment(testbed: str = "w2s/prose", repeats: int = 5, as_json: Json = Fal
     problem = base.load(testbed)
     instances = [problem.practice(s) for s in range(5)]
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "method.py").write_text(zoo.source(zoo.BASELINES["naive_soft"]))
+        (Path(folder) / "method.py").write_text(problem.baseline(name := _quick(problem))["method.py"])
         runs = [execute(problem, Path(folder), instances, "bwrap", PRACTICE_SECONDS) for _ in range(repeats + 1)][1:]
     figures = {
-        "testbed": testbed, "method": "naive_soft", "instances": 5, "repeats": repeats,
+        "testbed": testbed, "method": name, "instances": 5, "repeats": repeats,
         "cpu_seconds": median(r.cpu_seconds for r in runs), "wall_seconds": median(r.seconds for r in runs),
         "codes": sorted({r.code for r in runs}),
     }  # fmt: skip
     print(json.dumps(figures) if as_json else "\n".join(f"{k}: {v}" for k, v in figures.items()))
+
+
+def _quick(problem: Problem) -> str:
+    """The baseline that is timed: the plainest, or the first."""
+    return "naive_soft" if "naive_soft" in problem.baselines else problem.baselines[0]
 
 
 @app.command("campaign")

@@ -3,6 +3,8 @@
 A unit is a method on a testbed; rates come with 95% bounds of a bootstrap over methods (Efron 1979; whole methods are
 drawn, with all their testbeds) and, since that says nothing where all units agree, with Clopper and Pearson's (1934)
 over methods. Everything that runs here is the lab's own code, in worker processes, not in sandboxes.
+
+Its methods and its shortcuts are weak-to-strong's own: it is a bench of that problem, not of the lab.
 """
 
 import json
@@ -12,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,8 +75,8 @@ def make(entry: Entry, problem: Problem) -> Callable[[W2STask], Array]:
     """The function behind an entry."""
     if entry.kind == "honest":
         if entry.name.startswith("random "):
-            traits, rng = problem.traits, np.random.default_rng([7, int(entry.name.split()[1])])
-            config = zoo.sample(rng, paired=traits["paired"], logprobs=traits["logprobs"])
+            rng = np.random.default_rng([7, int(entry.name.split()[1])])
+            config = zoo.sample(rng, None, problem.traits)
         else:
             config = zoo.BASELINES[entry.name]
         return lambda task: zoo.run(task, config)
@@ -83,6 +85,11 @@ def make(entry: Entry, problem: Problem) -> Callable[[W2STask], Array]:
         "mark": mark, "denoise": denoise, "feigned": feigned, "timid": timid, "pinch": pinch,
     }  # fmt: skip
     return own[name] if name in own else scripted(name, option)
+
+
+def beside(folder: Path, base: Path) -> W2STask:
+    """A task whose teacher was permuted, with its base's handle on the student: what is made of it is kept by that."""
+    return replace(W2STask.load(folder), student=W2STask.load(base).student)
 
 
 def scripted(name: str, option: str) -> Callable[[W2STask], Array]:
@@ -189,8 +196,9 @@ def measure(testbed: str, vault: Vault, chosen: Sequence[Entry]) -> list[dict[st
             began, run = time.monotonic(), make(entry, problem)
             drawn = []
             for name, s, y in (("practice", practice, public), ("elsewhere", elsewhere, few)):
-                drawn.append(Drawn(name, causal.outcomes(problem, run_trusted(s, run)["real"]), y.floor, y.ceiling))
-            ran = run_trusted(stage, run)
+                said = causal.outcomes(problem, run_trusted(s, run, beside)["real"])
+                drawn.append(Drawn(name, said, y.floor, y.ceiling))
+            ran = run_trusted(stage, run, beside)
             audits = together(causal.judge(problem, ran, yards["select"], drawn[0], drawn[1:], picture=False))
             rows.append({
                 "kind": entry.kind, "method": entry.name, "testbed": testbed,

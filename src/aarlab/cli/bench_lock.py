@@ -30,7 +30,6 @@ from scipy import stats
 
 from aarlab.campaign import run
 from aarlab.campaign.config import Config
-from aarlab.kit import zoo
 from aarlab.kit.answers import check
 from aarlab.kit.client import Client
 from aarlab.kit.stats import Score, join
@@ -69,13 +68,11 @@ def lock(
     Example: aarlab bench lock w2s/prose --json
     """
     with tempfile.TemporaryDirectory(prefix="aarlab-bench-") as folder, _open(testbed, Path(folder)) as (lab, client):
-        methods = [zoo.BASELINES[name] for name in lab.problem.baselines]
+        methods = [lab.problem.baseline(name) for name in lab.problem.baselines]
         pairs: list[tuple[str, Cost, Cost, bool]] = []
         for n in range(-1, rounds):  # the first fills caches on both sides and is thrown away
             for k in range(experiments + 1):
-                config = methods[((n + 1) * (experiments + 1) + k) % len(methods)]
-                card = zoo.card(config, "bench", (0.0, 0.0, 0.0))
-                files = {"method.py": zoo.source(config), "card.toml": card, "notes.md": f"{n} {k}"}
+                files = {**methods[((n + 1) * (experiments + 1) + k) % len(methods)], "notes.md": f"{n} {k}"}
                 kind = "sealed" if k == experiments else "practice"
                 order = (_locked, _plain) if (n + k) % 2 else (_plain, _locked)
                 done = {run_as: run_as(lab, client, kind, files) for run_as in order}

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aarlab.kit.debate import task as debate
 from aarlab.kit.task import W2STask
 
 
@@ -20,4 +21,4 @@ class Task(Protocol):
         """What the method returned as the numbers that go back to the lab. Raises `answers.Refused`."""
 
 
-LOADERS: Mapping[str, Callable[[Path], Task]] = {"w2s": W2STask.load}
+LOADERS: Mapping[str, Callable[[Path], Task]] = {"w2s": W2STask.load, "debate": debate.load}

@@ -9,11 +9,14 @@ A `Config` names a representation, up to two relabellers, an optional filter, a 
 
 import hashlib
 import json
+import re
 import textwrap
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,7 @@ from aarlab.kit import blocks
 from aarlab.kit.heads import balance
 from aarlab.kit.represent import LAYERS, represent
 from aarlab.kit.task import W2STask
+from aarlab.kit.trials import RandomTrial, Trial
 
 Value = str | int | float | bool | None
 
@@ -39,6 +43,8 @@ TRAINERS: Mapping[str, Callable[..., Any]] = {
     f.__name__: f for f in (blocks.logistic, blocks.logconf, blocks.gce, blocks.evolve)
 }
 STAGES = ("first", "label", "filter", "train")  # in the order in which they run
+ANY: Mapping[str, Any] = {"paired": True, "logprobs": True}  # traits of a testbed on which every block can run
+TRIVIAL = "def run(task):\n    return task.teacher.test\n"
 REPRESENTATION = ("layers", "logprobs", "pca", "whiten", "logprob_scale")
 
 
@@ -179,11 +185,13 @@ BASELINES: Mapping[str, Config] = MappingProxyType(
 )
 
 
-def applicable(config: Config, paired: bool, logprobs: bool) -> bool:
+def applicable(config: Config, traits: Mapping[str, Any]) -> bool:
     """Whether the configuration can run on such rows and with such a student."""
     c = config.choices
     used = {str(c.get(stage, "none")) for stage in STAGES}
-    return (paired or "ccs" not in used) and (logprobs or not used & {"zero_shot", "zero_shot_prior"})
+    return (traits["paired"] or "ccs" not in used) and (
+        traits["logprobs"] or not used & {"zero_shot", "zero_shot_prior"}
+    )
 
 
 def run(task: W2STask, config: Config) -> NDArray[np.float64]:
@@ -296,38 +304,85 @@ def card(config: Config, why: str, forecast: tuple[float, float, float]) -> str:
     if not low <= effect <= high:
         raise ValueError(f"a forecast needs low <= effect <= high, not {low}, {effect}, {high}")
     fields = {"name": config.name, "what": what(config), "why": why, "family": family(config)}
-    # a JSON string is a TOML basic string but for the delete character, and TOML knows no lone surrogates
-    quoted = {k: json.dumps(v, ensure_ascii=False).replace("\x7f", "\\u007f") for k, v in fields.items()}
-    lines = [f"{k} = {v.encode(errors='replace').decode()}" for k, v in quoted.items()]
+    lines = [f"{k} = {_quoted(v)}" for k, v in fields.items()]
     return "\n".join([*lines, "", "[forecast]", f"effect = {effect!r}", f"low = {low!r}", f"high = {high!r}", ""])
 
 
-class Trial(Protocol):
-    """What `suggest` asks of a trial: Optuna's own, or `RandomTrial`."""
-
-    def suggest_categorical(self, name: str, choices: Any, /) -> Any: ...
-
-    def suggest_float(self, name: str, low: float, high: float, /, *, log: bool = False) -> float: ...
-
-    def suggest_int(self, name: str, low: int, high: int, /) -> int: ...
+def _quoted(text: str) -> str:
+    """A JSON string is a TOML basic string but for the delete character, and TOML knows no lone surrogates."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f").encode(errors="replace").decode()
 
 
-@dataclass(frozen=True)
-class RandomTrial:
-    """Uniform choices from a generator."""
+def read_card(card: str) -> Config | None:
+    """The configuration that a card describes, word by word: a table `[choices]` if there is one, else the sentence
+    `what`, in the words of `what`, with every parameter at its default. None for anything else."""
+    try:
+        said = tomllib.loads(card)
+        config = Config(said["choices"] if "choices" in said else _from_words(str(said["what"])))
+        source(config), what(config)  # a choice may be of a kind that neither can write
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        return None
+    return config
 
-    rng: np.random.Generator
 
-    def suggest_categorical(self, name: str, choices: Any, /) -> Any:
-        return choices[int(self.rng.integers(len(choices)))]
+def plant_card(card: str, seed: int) -> str | None:
+    """The card as it would be with another block in one of its stages: no contradiction gives the false fact away."""
+    config = read_card(card)
+    if config is None:
+        return None
+    rng, choices = np.random.default_rng(seed), config.asdict()
+    for stage, known in (("label", RELABELLERS), ("filter", FILTERS), ("train", TRAINERS)):
+        if (now := choices.get(stage, "none")) not in ("none", "zero_shot"):
+            kept = {k: v for k, v in choices.items() if not k.startswith(f"{stage}.")}
+            others = [b for b in sorted(known) if b not in (now, "ccs", "zero_shot_prior")]
+            false, said = Config(kept | {stage: str(rng.choice(others))}), tomllib.loads(card)
+            text = f"name = {_quoted(str(said.get('name', '')))}\nwhat = {_quoted(what(false))}\n"
+            return text + (table(false) if "choices" in said else "")
+    return None
 
-    def suggest_float(self, name: str, low: float, high: float, /, *, log: bool = False) -> float:
-        if log:
-            return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
-        return float(self.rng.uniform(low, high))
 
-    def suggest_int(self, name: str, low: int, high: int, /) -> int:
-        return int(self.rng.integers(low, high + 1))
+def table(config: Config) -> str:
+    """A configuration as the table of a card. TOML knows no None: what is None is left out, and is None by default."""
+    lines = [
+        f"{_quoted(k)} = {_quoted(v) if isinstance(v, str) else json.dumps(v)}"
+        for k, v in config.asdict().items()
+        if v is not None
+    ]
+    return "\n".join(["", "[choices]", *lines, ""])
+
+
+def _from_words(said: str) -> dict[str, Value]:
+    """Choices from the words of `what`. Raises ValueError for other words."""
+    meant = {words.rstrip("."): block for block, words in SAYS.items()}
+    choices: dict[str, Value] = {}
+    for part in said.rstrip(".").split("; then "):
+        words = part[:1].lower() + part[1:]
+        if words == "the teacher's labels":
+            continue
+        if members := re.fullmatch(r"(\d{1,2}) bootstrap members", words):
+            choices["members"] = int(members[1])
+            continue
+        block = meant.get(words)
+        stages = (("label", RELABELLERS), ("filter", FILTERS), ("train", {**TRAINERS, "zero_shot": None}))
+        stage = next((s for s, known in stages if block in known), None)
+        if block is None or stage is None:
+            raise ValueError(f"no block is described by {words[:60]!r}")
+        if stage == "label" and "label" in choices:  # the one before it was the first of two
+            choices["first"] = choices["label"]
+        elif stage in choices:
+            raise ValueError(f"two blocks where there is room for one: {words[:60]!r}")
+        choices[stage] = block
+    if "train" not in choices:
+        raise ValueError("nothing is trained and nothing is read off the student")
+    return choices
+
+
+def texts() -> list[str]:
+    """The kit, its blocks and the untuned baselines, as programs: the commonest last."""
+    kit = Path(__file__).parent
+    return [p.read_text() for folder in (kit, kit / "blocks") for p in sorted(folder.glob("*.py"))] + [
+        source(c) for c in BASELINES.values()
+    ]
 
 
 RIDGE = ("log", 1e-4, 10.0)
@@ -408,12 +463,13 @@ BEFORE = ("none", "none", "none", "oof", "zero_shot_prior", "em", "knn")
 MEMBERS = (1, 1, 5, 10)
 
 
-def suggest(trial: Trial, family: str | None = None, *, paired: bool = True, logprobs: bool = True) -> Config:
+def suggest(trial: Trial, family: str | None = None, traits: Mapping[str, Any] = ANY) -> Config:
     """A configuration of the space; with `family`, one that holds a block of that family.
 
     Names of a restricted choice carry the family, so that one study may mix families. Raises ValueError
     for an unknown family. Only what is `applicable` to such rows is offered.
     """
+    paired, logprobs = bool(traits["paired"]), bool(traits["logprobs"])
     if family is not None and family not in FAMILIES:
         raise ValueError(f"no family {family!r}; known: {', '.join(FAMILIES)}")
     marks = [m.partition(":") for m in FAMILIES[family]] if family else []
@@ -464,8 +520,6 @@ def _choose(trial: Trial, name: str, spec: tuple[Any, ...]) -> Any:
     return float(f"{value:.3g}")  # three digits read well in a method.py and tune as well as sixteen
 
 
-def sample(
-    rng: np.random.Generator, family: str | None = None, *, paired: bool = True, logprobs: bool = True
-) -> Config:
+def sample(rng: np.random.Generator, family: str | None = None, traits: Mapping[str, Any] = ANY) -> Config:
     """A random configuration of the space: the control of every guided search."""
-    return suggest(RandomTrial(rng), family, paired=paired, logprobs=logprobs)
+    return suggest(RandomTrial(rng), family, traits)

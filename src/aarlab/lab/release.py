@@ -197,7 +197,7 @@ POLICIES: Mapping[str, Rule] = {
     ),
     "ladder": Rule(
         ladder, f"Ladder: a score is published, to {ROUND_TO:g} and corrected for its being selected, only if it beats "
-        f"the best published by a paired z >= {Z_TO_PUBLISH:g} over rows and over teachers", every=False,
+        f"the best published by a paired z >= {Z_TO_PUBLISH:g} over rows and over instances", every=False,
     ),
 }  # fmt: skip
 

@@ -4,9 +4,9 @@ References (floor, ceiling, baselines) are the lab's own trusted code and run ou
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,25 @@ from aarlab.lab.vault import Vault
 from aarlab.problems.base import Instance, Problem
 from aarlab.sandbox.box import Kind
 
-# Of `search`, as many as the release policy needs for teachers to agree at its level without a great loss of power.
+# Of `search`, as many as the release policy needs for instances to agree at its level without a great loss of power.
 INSTANCES = {"search": 8, "select": 10, "final": 10}
-TEACHER = "teacher"  # the name of the start where no untuned baseline beats the teacher's own answer
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A method on a sealed set. code: "ok", or the first failure; outcomes: of all instances, end to end."""
+    """A method on a sealed set. code: "ok", or the first failure; outcomes: of all instances, end to end; notes: the
+    problem's, averaged over instances."""
 
     code: str
     outcomes: Outcomes | None
     cpu_seconds: float
     runs: int
+    notes: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """What the record has of the notes: nothing where there are none."""
+        return {"notes": dict(self.notes)} if self.notes else {}
 
 
 @dataclass(frozen=True)
@@ -83,20 +89,20 @@ def _kept(folder: Path, name: str) -> Outcomes:
 
 
 def start_outcomes(problem: Problem, yard: Yardstick, name: str) -> Outcomes:
-    """The method that a campaign starts from, on a yardstick: the teacher's own answer, or an untuned baseline."""
-    if name == TEACHER:
+    """The method that a campaign starts from, on a yardstick: the floor, or an untuned baseline."""
+    if name == problem.words.start:
         return yard.floor
     return join([problem.references(i, [name]).baselines[name] for i in yard.instances])
 
 
 def start(problem: Problem, yard: Yardstick) -> tuple[str, Outcomes]:
-    """Name and outcomes of what a campaign starts from: the better, on `search`, of the teacher's own answer and the
+    """Name and outcomes of what a campaign starts from: the better, on `search`, of the floor and the
     first untuned baseline, so that whatever is above the start is above both."""
     first = problem.baselines[0]
     outcomes = start_outcomes(problem, yard, first)
     if outcomes.value.mean() > yard.floor.value.mean():
         return first, outcomes
-    return TEACHER, yard.floor
+    return problem.words.start, yard.floor
 
 
 def run_sealed(
@@ -119,7 +125,8 @@ def run_sealed(
                 return Scored(done.code, None, cpu, runs)
             output = done.outputs[0]
             vault.keep_output(label, instance.key, output)
-        return Scored("ok", problem.score(instance, np.asarray(output)), cpu, runs)
+        said = np.asarray(output)
+        return Scored("ok", problem.score(instance, said), cpu, runs, problem.notes(instance, said))
 
     def slotted(instance: Instance) -> Scored:
         return each(lambda: one(instance))
@@ -129,4 +136,11 @@ def run_sealed(
     failed = next((p.code for p in parts if p.code != "ok"), None)
     if failed is not None:
         return Scored(failed, None, cpu, runs)
-    return Scored("ok", join([p.outcomes for p in parts if p.outcomes is not None]), cpu, runs)
+    whole = join([p.outcomes for p in parts if p.outcomes is not None])
+    return Scored("ok", whole, cpu, runs, averaged([p.notes for p in parts]))
+
+
+def averaged(notes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Every figure's mean over the instances that have it."""
+    names = dict.fromkeys(name for n in notes for name in n)
+    return {name: round(float(np.mean([n[name] for n in notes if name in n])), 5) for name in names}

@@ -205,7 +205,8 @@ class Lab:
     def hello(self, researcher: str) -> dict[str, Any]:
         lanes: dict[str, Any] = self.state.started["lanes"]
         return {
-            "researcher": researcher, "problem": self.problem.name, "question": self.problem.question,
+            "researcher": researcher, "problem": self.problem.name, "kind": self.problem.kind,
+            "entries": list(self.problem.entries), "question": self.problem.question,
             "traits": dict(self.problem.traits), **lanes[researcher], "published": self.state.published,
             "submissions_left": account.left(self.state, researcher, self.quota), "rounds": self.budget.rounds,
         }  # fmt: skip
@@ -353,9 +354,11 @@ class Lab:
         if done.code == "ok":
             references = [self._practice_references(s) for s in seeds]
             outcomes = [self.problem.score(i, o) for i, o in zip(instances, done.outputs, strict=True)]
-            for seed, o, r in zip(seeds, outcomes, references, strict=True):
+            notes = [self.problem.notes(i, o) for i, o in zip(instances, done.outputs, strict=True)]
+            for seed, o, r, noted in zip(seeds, outcomes, references, notes, strict=True):
                 figures = {"accuracy": o.value, "floor": r.floor.value, "ceiling": r.ceiling.value}
-                answer["instances"].append({"seed": seed, **{k: round(float(v.mean()), 5) for k, v in figures.items()}})
+                row = {"seed": seed, **{k: round(float(v.mean()), 5) for k, v in figures.items()}}
+                answer["instances"].append(row | ({"notes": dict(noted)} if noted else {}))
             answer["claim"] = self.problem.gap(
                 join(outcomes), join([r.floor for r in references]), join([r.ceiling for r in references])
             ).asdict()
@@ -495,7 +498,7 @@ class Lab:
         return self._yards[draw]
 
     def publish_baseline(self) -> None:
-        """The starting mark, public from the start: `search` of the teacher or the first untuned baseline."""
+        """The starting mark, public from the start: `search` of the floor or the first untuned baseline."""
         if self.state.start is None:
             yard = self.search_yard()
             name, self._starts[0] = start(self.problem, yard)
@@ -534,7 +537,7 @@ class Lab:
         self.log(
             "judged", id=submission.id, status="scored" if scored.code == "ok" else scored.code, draw=draw,
             improved=release.improved, released=release.published, z=round(release.z, 4), crossed=release.crossed,
-            search=score.asdict() if score else None, elapsed=round(self.elapsed, 3),
+            search=score.asdict() if score else None, elapsed=round(self.elapsed, 3), **scored.noted,
         )  # fmt: skip
         if draw and self.vault.shared is None:
             shutil.rmtree(self.vault.draws / self.problem.name / f"search-{draw}", ignore_errors=True)
@@ -568,7 +571,8 @@ class Lab:
         scored = self.sealed(submission, yard)
         if not resumed:
             score = yard.score(self.problem, scored.outcomes).asdict() if scored.outcomes is not None else None
-            self.log("reading", set=set_name, submission=submission.id, code=scored.code, score=score)
+            about = {"set": set_name, "submission": submission.id}
+            self.log("reading", **about, code=scored.code, score=score, **scored.noted)
         return scored
 
     def refuse(self, who: str, why: str, **what: Any) -> NoReturn:

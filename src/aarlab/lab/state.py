@@ -70,7 +70,7 @@ class State:
     cpu: dict[str, float] = field(default_factory=lambda: {"lab": 0.0, "sandboxes": 0.0, "starts": 0.0})
     incumbent: int | None = None  # the submission last published
     published: float | None = None  # what is published of it, or of the start
-    start: str | None = None  # what a gain is counted from: "teacher", or an untuned baseline
+    start: str | None = None  # what a gain is counted from: the floor by its name, or an untuned baseline
     start_published: float | None = None  # what is published of the start
     answered: int = 0  # submissions that the release policy has answered
     crossings: int = 0  # of those, answers that crossed Thresholdout's threshold

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit.stats import Outcomes, Score
+from aarlab.problems.causes import Causal
+from aarlab.problems.words import Words
 
 ENTRY_POINTS = "aarlab.problems"
 
@@ -25,7 +27,7 @@ class UnknownProblem(ValueError):
 
 @dataclass(frozen=True)
 class Instance:
-    """One draw, with its own teacher: the unit of every interval.
+    """One draw, with models of its own: the unit of every interval.
 
     task: the folder that a method may see (mounted read-only); truth: lab-side arrays, never mounted; key: what it
     is, for caches and the ledger ("practice/3", "search/0/2"), with nothing secret in it.
@@ -62,11 +64,16 @@ class Ablation:
 
     apply(instance, folder to write to, seed, share): `share` in (0, 1] of it is taken away, 1 all of it. Ablations
     compose: the result is an instance like any other, with the same truth.
+
+    writes: how the names of the files end that it writes anew, so that these can be told by their age from those that
+    it links; shared: it does the same to all instances of a draw.
     """
 
     name: str
     what: str
     apply: Callable[[Instance, Path, int, float], Instance]
+    writes: tuple[str, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,8 @@ class Problem(Protocol):
     def name(self) -> str: ...
     @property
     def question(self) -> str: ...
+    @property
+    def words(self) -> Words: ...
     @property
     def kind(self) -> str:
         """Which loader of the kit opens its task folders (kit/tasks.py)."""
@@ -131,7 +140,17 @@ class Problem(Protocol):
     @property
     def ablations(self) -> Sequence[Ablation]: ...
     @property
-    def transfers(self) -> Sequence[str]: ...
+    def causal(self) -> Causal:
+        """What a gain may rest on, and which ablations take it away."""
+
+    @property
+    def transfers(self) -> Sequence[str]:
+        """Testbeds to which a finalist is carried over, never climbed on."""
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """Traits for which a method may have been written: one that fails on a testbed that differs in them is not
+        applicable there."""
     @property
     def baselines(self) -> Sequence[str]:
         """Names of the untuned baselines that apply here; the first is published when a campaign starts."""
@@ -140,13 +159,13 @@ class Problem(Protocol):
         """The files of a named baseline as a method's folder: what an honest researcher would hand over."""
 
     def planted(self, share: float) -> "Problem":
-        """The same testbed with a shortcut planted: a surface mark that names the label in that share of the rows of
-        pool and test, and that the teacher does not know. Its name ends in "@share"; `load` knows such names. Raises
-        ValueError where none can be planted."""
+        """The same testbed with a shortcut planted: a surface mark that names the answer in that share of the rows, and
+        that nothing the problem gives knows of. Its name ends in "@share"; `load` knows such names. Raises ValueError
+        where none can be planted."""
 
     def placebo(self, instance: Instance, seed: int) -> Instance:
-        """The instance with its sealed truth redrawn so that, given the teacher's prediction, it is independent of
-        every input: the floor stays, nothing above it can be had. Its references keep the true ceiling."""
+        """The instance with its sealed truth redrawn so that, given what the floor answers, it is independent of every
+        input: the floor stays, nothing above it can be had. Its references keep the true ceiling."""
 
     def practice(self, seed: int) -> Instance:
         """A public instance, drawn from the user's seed."""
@@ -166,7 +185,9 @@ class Problem(Protocol):
         """Gap recovered by those configurations on public instances, cached; None where undefined."""
 
     def check(self) -> Mapping[str, Any]:
-        """Calibration: every mark of the testbed measured and judged (`aarlab problems check`)."""
+        """Calibration: every mark of the testbed measured and judged (`aarlab problems check`). At least "testbed", "n"
+        (scored rows), "floor" and "ceiling" (S fields as in `Score.asdict`), "best" with "trained" (S fields of the
+        best tuned method), "ok" and "why"; what else there is is the problem's own."""
 
     def pretrain(self, seed: int, progress: Callable[[float], None] | None = None) -> None:
         """Train the testbed's shipped model of that seed anew."""
@@ -176,6 +197,12 @@ class Problem(Protocol):
 
     def output(self, instance: Instance) -> OutputSpec: ...
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes: ...
+    def shown(self, instance: Instance) -> NDArray[np.str_] | None:
+        """(n,) what anybody can see of every row that is scored, as text; None where that is no text."""
+
+    def notes(self, instance: Instance, output: NDArray[np.float64]) -> Mapping[str, float]:
+        """Figures of an output besides its score, for the record and for who practises; empty if there are none."""
+
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score: ...
 
 

@@ -145,7 +145,7 @@ def forest(view: View) -> dict[str, Any]:
     if comparator.mean is not None:
         rows.append(_row(f"comparator: {name}", "comparator", comparator))
     rows += [_row(method, "baseline", s) for method, s in baselines if s.mean is not None]
-    rows.append(_row("floor: the teacher", "reference", zero))
+    rows.append(_row(f"floor: {view.terms.floor}", "reference", zero))
     shown = [
         s for f in view.finalists for s in ((f.final, f.final_ood) if f.final is not None else (f.select,))
     ]

@@ -129,8 +129,8 @@ def references(view: View) -> Html:
     """Floor and ceiling in accuracy; baselines, comparator and best in gap recovered; and the forest plot."""
     s, (name, comparator) = view.summary, words.comparator_of(view)
     rows: list[Sequence[Child]] = [
-        ("Floor: the teacher", "0 by definition", cell(as_score(s.get("floor")), 3)),
-        ("Ceiling: the student on true labels", "1 by definition", cell(as_score(s.get("ceiling")), 3)),
+        (f"Floor: {view.terms.floor}", "0 by definition", cell(as_score(s.get("floor")), 3)),
+        (f"Ceiling: {view.terms.ceiling}", "1 by definition", cell(as_score(s.get("ceiling")), 3)),
     ]
     baselines = [(str(b["method"]), as_score(b.get("final"))) for b in s.get("baselines") or []]
     for method, score in sorted(baselines, key=lambda b: b[1].mean if b[1].mean is not None else -9e9):
@@ -141,8 +141,8 @@ def references(view: View) -> Html:
         rows.append((f"Best: {line(best['method'], 60)}", cell(as_score(best.get("final"))), ""))
     return section(
         "What it is measured against",
-        "Every method is placed between what the weak teacher reaches (0) and what the student reaches when "
-        "trained on true labels (1), on the sealed set final, which nobody climbed on. The comparator is the "
+        f"Every method is placed between {view.terms.between}, on the sealed set final, which nobody climbed on. The "
+        "comparator is the "
         "best method of the zoo after a random search with this campaign's own experiment budget, chosen on "
         "select.",
         chart(
@@ -150,7 +150,7 @@ def references(view: View) -> Html:
             "Baselines, comparator and finalists with 95% intervals; the same figures are in the table",
         ),
         table(
-            ("", "gap recovered on final", "accuracy on final"),
+            ("", "gap recovered on final", f"{view.terms.scored} on final"),
             rows,
             numbers=(1, 2),
             marks=(len(rows) - 1,) if best else (),
@@ -171,7 +171,7 @@ def leaderboard(view: View) -> Html:
         select = join(cell(f.select), el("div", verdict))
         final = cell(f.final) if f.final is not None else muted("not read")
         ood = cell(f.final_ood) if f.final_ood is not None else muted("not read")
-        rows.append((str(f.rank), who, final, ood, select, cell(f.search), audits(f)))
+        rows.append((str(f.rank), who, final, ood, select, cell(f.search), audits(view, f)))
     gate = f" ({line(view.gate, 160)})" if view.gate else ""
     first = next((i for i, f in enumerate(view.finalists) if f.passed), None)
     return section(
@@ -189,17 +189,18 @@ def leaderboard(view: View) -> Html:
     )
 
 
-def audits(f: Finalist) -> Html:
+def audits(view: View, f: Finalist) -> Html:
     if not f.audits:
         return el("span", "none ran", class_="badge not_run")
-    return join(*(badge(name, a) for name, a in f.audits.items()))
+    return join(*(badge(view, name, a) for name, a in f.audits.items()))
 
 
-def badge(name: str, audit: Audit) -> Html:
-    verdict = audit.verdict if audit.verdict in words.VERDICTS else "undecided"
-    said = f"{line(name, 40)}: {words.VERDICTS[verdict]}"
+def badge(view: View, name: str, audit: Audit) -> Html:
+    known = words.verdicts(view)
+    verdict = audit.verdict if audit.verdict in known else "undecided"
+    said = f"{line(name, 40)}: {known[verdict]}"
     value = f" ({words.figure(audit.value)})" if audit.value is not None else ""
-    return el("span", said, class_=f"badge {words.LIKE.get(verdict, verdict)}", title=line(audit.why, 300) + value)
+    return el("span", said, class_=f"badge {words.like(view, verdict)}", title=line(audit.why, 300) + value)
 
 
 # The way there

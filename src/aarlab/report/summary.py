@@ -68,11 +68,11 @@ def references(view: View) -> Table:
     s, (name, comparator) = view.summary, words.comparator_of(view)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("on final", overflow="fold")
-    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column(view.terms.scored, justify="right", no_wrap=True)
     table.add_column("gap recovered [95%]", justify="right", no_wrap=True)
-    table.add_row("floor: the teacher", figure(as_score(s.get("floor")), 3), Text("0 by definition", "dim"))
+    table.add_row(f"floor: {view.terms.floor}", figure(as_score(s.get("floor")), 3), Text("0 by definition", "dim"))
     table.add_row(
-        "ceiling: the student on truth", figure(as_score(s.get("ceiling")), 3), Text("1 by definition", "dim")
+        f"ceiling: {view.terms.brief}", figure(as_score(s.get("ceiling")), 3), Text("1 by definition", "dim")
     )
     baselines = [(line(str(b["method"]), 48), as_score(b.get("final"))) for b in s.get("baselines") or []]
     for method, score in sorted(baselines, key=lambda b: b[1].mean if b[1].mean is not None else -9e9):
@@ -98,11 +98,12 @@ def audits(view: View) -> list[RenderableType]:
     if all(a.get("verdict", "not_run") == "not_run" for a in found.values()):
         return []
     lines: list[RenderableType] = []
-    width = 2 + max(len(words.VERDICTS.get(str(a.get("verdict")), "not run")) for a in found.values())
+    known = words.verdicts(view)
+    width = 2 + max(len(known.get(str(a.get("verdict")), "not run")) for a in found.values())
     for name, audit in found.items():
         verdict = str(audit.get("verdict", "not_run"))
         why = line(str(audit.get("why") or ""), 100)
-        style = VERDICT_STYLE.get(words.LIKE.get(verdict, verdict), "yellow")
-        said = (words.VERDICTS.get(verdict, line(verdict, 20)).ljust(width), style)
+        style = VERDICT_STYLE.get(words.like(view, verdict), "yellow")
+        said = (known.get(verdict, line(verdict, 20)).ljust(width), style)
         lines.append(Text.assemble("  ", said, line(name, 24).ljust(20), (f"  {why}" if why else "", "dim")))
     return lines

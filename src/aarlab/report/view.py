@@ -13,11 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit.stats import Score, undefined
-
-Verdict = Literal[
-    "pass", "fail", "undecided", "not_run",
-    "weak-to-strong", "elicitation", "elicitation with one teacher bit", "student-free", "informs",
-]  # fmt: skip
+from aarlab.problems.causes import Verdicts
+from aarlab.problems.words import Words
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class Finding:
 class Audit:
     """What one audit said of one method."""
 
-    verdict: Verdict
+    verdict: str
     value: Score | None = None
     why: str = ""
 
@@ -132,7 +129,8 @@ class View:
     summary: the object that `run --json` prints; config: what was asked, option by option; command: the
     argument vector that asked for it; folder: the campaign's folder as the user would type it; release: the
     policy in words; gate: what passing `select` takes, in words; ended: why it ended before its time, empty
-    if it did not; placebo: the seed with which the sealed truth was redrawn, None if it is the real one.
+    if it did not; placebo: the seed with which the sealed truth was redrawn, None if it is the real one; terms:
+    what the problem calls its references; verdicts: what it calls those of its two-by-two, None where it is not known.
     """
 
     summary: Mapping[str, Any]
@@ -151,6 +149,8 @@ class View:
     gate: str = ""
     ended: str = ""
     placebo: int | None = None
+    terms: Words = field(default_factory=Words)
+    verdicts: Verdicts | None = None
 
 
 def as_score(value: Mapping[str, Any] | Score | None, missing: str = "not measured") -> Score:

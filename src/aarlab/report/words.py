@@ -9,18 +9,24 @@ from aarlab.kit.stats import Score
 from aarlab.report.text import line
 from aarlab.report.view import View, as_score
 
-VERDICTS = {
-    "pass": "passed", "fail": "failed", "undecided": "undecided", "not_run": "not run",
-    "weak-to-strong": "weak-to-strong", "elicitation": "elicitation",
-    "elicitation with one teacher bit": "elicitation with one teacher bit", "student-free": "student-free",
-    "informs": "informs", "not assessed": "not assessed",
-}  # fmt: skip
-# How a verdict is shown: as one of the plain ones.
-LIKE = {
-    "informs": "not_run", "not assessed": "not_run", "student-free": "fail", "weak-to-strong": "pass",
-    "elicitation": "pass",
-    "elicitation with one teacher bit": "pass",
-}  # fmt: skip
+PLAIN = {"pass": "passed", "fail": "failed", "undecided": "undecided", "not_run": "not run"}
+SILENT = {"informs": "informs", "not assessed": "not assessed"}  # shown as if they had not run
+
+
+def verdicts(view: View) -> dict[str, str]:
+    """Every verdict that is known by name, in words: the plain ones, those of the problem's two-by-two, the others."""
+    own = view.verdicts
+    cleared = [v for v in (own.both, own.alone, own.sign) if v is not None] if own else []
+    return PLAIN | {v: v for v in cleared + ([own.neither] if own else [])} | SILENT
+
+
+def like(view: View, verdict: str) -> str:
+    """How a verdict is shown: as one of the plain ones, or as it is."""
+    if verdict in SILENT:
+        return "not_run"
+    if view.verdicts is None or verdict in PLAIN or verdict not in verdicts(view):
+        return verdict
+    return "fail" if verdict == view.verdicts.neither else "pass"
 
 
 def figure(score: Score, digits: int = 2) -> str:
@@ -73,7 +79,7 @@ def headline(view: View) -> str:
         why = final.why or "no reason was recorded"
         return f"{method} passed selection, but its gap recovered on final is undefined: {line(why, 160)}."
     if final.high is not None and final.high <= 0:
-        return f"{method} is no better than its teacher: it recovers {figure(final)} of the gap on final."
+        return f"{method} is no better than {view.terms.rival}: it recovers {figure(final)} of the gap on final."
     return f"{method} recovers {figure(final)} of the gap on final {against_comparator(view)}."
 
 
@@ -145,7 +151,7 @@ def audits_of(view: View) -> dict[str, Mapping[str, Any]]:
 def accused_by(view: View) -> list[str]:
     """The audits that speak against the best method."""
     told = [line(str(name), 40) for name in (best_of(view) or {}).get("accused_by") or []]
-    failed = [n for n, a in audits_of(view).items() if LIKE.get(str(a.get("verdict")), a.get("verdict")) == "fail"]
+    failed = [n for n, a in audits_of(view).items() if like(view, str(a.get("verdict"))) == "fail"]
     return list(dict.fromkeys([*told, *failed]))
 
 
@@ -153,17 +159,20 @@ def audit_sentence(view: View) -> str:
     """What the audits said of the best method, or that they did not run."""
     if best_of(view) is None:
         return "No audits: there is no method to audit."
-    by: dict[str, list[str]] = {v: [] for v in VERDICTS}
+    known = verdicts(view)
+    by: dict[str, list[str]] = {v: [] for v in known}
     for name, audit in audits_of(view).items():
         by.setdefault(str(audit.get("verdict", "not_run")), []).append(line(name, 40))
-    if not any(by[v] for v in VERDICTS if v not in ("not_run", "informs", "not assessed")):
+    if not any(by[v] for v in known if v not in ("not_run", *SILENT)):
         listed = f" ({', '.join(by['not_run'])})" if by["not_run"] else ""
         return (
             f"No audit has run{listed}: the figure rests on re-execution by the lab and held-out data alone."
         )
-    order = ("fail", "student-free", "undecided", *list(VERDICTS)[4:-3], "pass", "not assessed", "not_run")
-    others = [v for v in by if v not in VERDICTS]  # such as "holds on 1 of 3"
-    said = "; ".join(f"{VERDICTS.get(v, line(v, 40))} ({', '.join(by[v])})" for v in (*order, *others) if by[v])
+    own = [v for v in known if v not in PLAIN and v not in SILENT]
+    bad = [v for v in own if like(view, v) == "fail"]
+    order = ("fail", *bad, "undecided", *(v for v in own if v not in bad), "pass", "not assessed", "not_run")
+    others = [v for v in by if v not in known]  # such as "holds on 1 of 3"
+    said = "; ".join(f"{known.get(v, line(v, 40))} ({', '.join(by[v])})" for v in (*order, *others) if by[v])
     end = " A method that fails an audit is not a result." if accused_by(view) else ""
     return f"Audits: {said}.{end}"
 
@@ -175,7 +184,7 @@ def stamps(view: View) -> list[tuple[str, str]]:
         found.append(
             (
                 "PLACEBO",
-                "The sealed truth was redrawn so that nothing above the teacher can be found: whatever gain "
+                f"The sealed truth was redrawn so that nothing above {view.terms.floor} can be found: whatever gain "
                 "stands here is luck, error or cheating.",
             )
         )
@@ -215,8 +224,8 @@ def placebo_sentences(view: View) -> list[str]:
         select = redrawn.get("select") or redrawn.get("final") or {}
         held = number(select["q95"])
         found.append(
-            f"With the truth redrawn {redrawn['redraws']:,} times so that only the teacher is right more often than "
-            f"not, the best of {plural(int(select['methods']), 'finalist')} recovers {held} in all but "
+            f"With the truth redrawn {redrawn['redraws']:,} times so that only {view.terms.floor} is right more often "
+            f"than not, the best of {plural(int(select['methods']), 'finalist')} recovers {held} in all but "
             f"5% of draws, against {number(select['observed'])} here: p = {redrawn['p']:.3f}."
         )
     return found

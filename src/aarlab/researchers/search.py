@@ -18,8 +18,8 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from aarlab.kit import zoo
 from aarlab.kit.client import Client, LabError
+from aarlab.kit.spaces import SPACES, Space
 
 EXPLORE, CONFIRM = 5, 5  # instances of one experiment; those climbed on and those kept for confirming never meet
 FAR_ABOVE = 0.2  # of the gap: more than practice and sealed rows differ by
@@ -50,6 +50,10 @@ class Researcher:
     confirmed: dict[str, list[float]] = field(default_factory=dict)
 
     @property
+    def space(self) -> Space:
+        return SPACES[self.hello["kind"]]
+
+    @property
     def explore(self) -> list[int]:
         first = int(self.hello["practice_seed"])
         return list(range(first, first + EXPLORE))
@@ -60,9 +64,9 @@ class Researcher:
         return list(range(first, first + CONFIRM))
 
 
-def write(config: zoo.Config, forecast: Forecast, why: str) -> dict[str, str]:
+def write(space: Space, config: Any, forecast: Forecast, why: str) -> dict[str, str]:
     """A method folder: the code and its card."""
-    return {"method.py": zoo.source(config), "card.toml": zoo.card(config, why, forecast)}
+    return {"method.py": space.source(config), "card.toml": space.card(config, why, forecast)}
 
 
 def recovered(answer: dict[str, Any]) -> list[float]:
@@ -186,13 +190,12 @@ def experiment(me: Researcher) -> None:
     # Two tries in three stay within the direction; the third looks anywhere.
     wide = trial.user_attrs.get("wide") or trial.number % 3 == 2
     family = None if wide else me.hello["family"]
-    traits = me.hello["traits"]
     try:
-        config = zoo.suggest(trial, family, paired=traits["paired"], logprobs=traits["logprobs"])
+        config = me.space.suggest(trial, family, me.hello["traits"])
     except Exception:  # parameters that another researcher shared need not mean anything
         me.study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return
-    files = write(config, forecast(me), f"a try in the direction: {me.hello['hint']}")
+    files = write(me.space, config, forecast(me), f"a try in the direction: {me.hello['hint']}")
     answer = me.lab.practice(files, me.explore)
     values = recovered(answer)
     if answer["code"] != "ok" or not values:
@@ -210,7 +213,7 @@ def experiment(me: Researcher) -> None:
         if me.idle % DEAD_END == 0:
             title = f"{DEAD_END} tries around {me.hello['family'] or 'everything'} without progress"
             text = f"best practised so far {me.best:.3f} on instances {me.explore}; the last one gave {value:.3f}"
-            me.lab.share("insight", title, text, family=zoo.family(config), files=files)
+            me.lab.share("insight", title, text, family=me.space.family(config), files=files)
 
 
 def confirm(me: Researcher, files: dict[str, str]) -> list[float]:
@@ -230,12 +233,12 @@ def believable(theirs: list[float], released: float | None) -> bool:
     return released is None or mean(theirs) <= released + FAR_ABOVE + 3 * stdev(theirs) / len(theirs) ** 0.5
 
 
-def follow_up(me: Researcher, config: zoo.Config, params: dict[str, Any], value: float) -> None:
+def follow_up(me: Researcher, config: Any, params: dict[str, Any], value: float) -> None:
     """Confirm a new best against the best that is published; submit and share if it wins by more than noise."""
     board = me.lab.leaderboard()["leaderboard"]
-    start = write(zoo.BASELINES[me.hello["start"]], NOTHING_KNOWN, "the first untuned baseline")
+    start = write(me.space, me.space.BASELINES[me.hello["start"]], NOTHING_KNOWN, "the first untuned baseline")
     rival = me.lab.fetch(board[0]["snapshot"])["files"] if board else start
-    ours = write(config, forecast(me), "a new best in practice")
+    ours = write(me.space, config, forecast(me), "a new best in practice")
     if ours["method.py"] == rival["method.py"]:
         return
     theirs = confirm(me, rival)
@@ -252,14 +255,14 @@ def follow_up(me: Researcher, config: zoo.Config, params: dict[str, Any], value:
         f"explored {value:.3f}; confirmed {mean(mine):.3f} on instances {me.confirm}; "
         f"against the best published: {mean(gains):+.3f} (se {se:.3f})\nparameters: {json.dumps(params)}"
     )
-    family = zoo.family(config)
+    family = me.space.family(config)
     if mean(gains) < max(BY_MORE_THAN_NOISE * se, 0.01):
         me.lab.share("insight", "a new best of mine that does not beat the best published", text, family, files=ours)
         return
     expected = (mean(gains), mean(gains) - BY_MORE_THAN_NOISE * se, mean(gains) + BY_MORE_THAN_NOISE * se)
     why = f"direction: {me.hello['hint']}"
     try:
-        ticket = me.lab.submit(write(config, expected, why))
+        ticket = me.lab.submit(write(me.space, config, expected, why))
     except LabError as error:
         if error.over:
             raise
@@ -267,7 +270,7 @@ def follow_up(me: Researcher, config: zoo.Config, params: dict[str, Any], value:
         me.lab.share("insight", "better in practice, and no submission left", text, family, files=ours)
         return
     me.left -= 1
-    me.lab.share("result", zoo.what(config), text, family, submission=ticket["submission"])
+    me.lab.share("result", me.space.what(config), text, family, submission=ticket["submission"])
 
 
 if __name__ == "__main__":

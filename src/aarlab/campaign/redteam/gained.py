@@ -101,7 +101,7 @@ def audit(
     """Audits of a submitted method: what can be read off it, and the causal ones, which take longer; without `causes`
     only if the first do not accuse it."""
     folder = played.folder / "snapshots" / submission.snapshot
-    read = reading(snapshots.load(folder.parent, submission.snapshot))
+    read = reading(snapshots.load(folder.parent, submission.snapshot), played.problem.kind)
     if accusations(read) and not causes:
         return read
     config = played.config

@@ -25,7 +25,8 @@ def judge(name: str, stage: Stage) -> dict[str, Any]:
     files = problem.baseline(name)
     snapshot = snapshots.store(stage.folder / "honest", files)
     method = Sandboxed(stage.folder / "honest" / snapshot, stage.sandbox)
-    audits = together(gained.causal_audits(problem, method, stage.secret, stage.slots, stage.seed) | read(files))
+    causes = gained.causal_audits(problem, method, stage.secret, stage.slots, stage.seed)
+    audits = together(causes | read(files, problem.kind))
     return {"method": name, "verdict": audits["two-by-two"]["verdict"], "accused_by": accusations(audits)}
 
 

@@ -46,9 +46,10 @@ def chosen(plan: Plan) -> list[Attack]:
         if name not in known and name not in attackers.CLASSES:
             near = ", ".join(base.nearest(name, [*attackers.CLASSES, *known])[:6])
             raise BadCampaign(f"--only {name}: no attack or class of that name; near it are {near}")
-    plain = plan.problem.partition("@")[0]
+    plain, kind = plan.problem.partition("@")[0], base.load(plan.problem).kind
     named = [a for a in known.values() if not plan.only or a.name in plan.only or a.kind in plan.only]
-    return [a for a in named if plain in a.options.get("testbeds", [plain])]
+    apply = [a for a in named if kind in (a.kinds or [kind])]
+    return [a for a in apply if plain in a.options.get("testbeds", [plain])]
 
 
 def attack(plan: Plan, folder: Path, say: Say = lambda done, of, what: None) -> dict[str, Any]:

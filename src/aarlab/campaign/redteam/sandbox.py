@@ -28,7 +28,8 @@ import numpy as np
 
 from aarlab.campaign import team
 from aarlab.campaign.redteam.stage import Played, Result, Stage, play
-from aarlab.lab import scoring
+from aarlab.kit.spaces import SPACES
+from aarlab.lab import scoring, snapshots
 from aarlab.lab.ledger import DamagedLedger, Event, Ledger
 from aarlab.lab.service import Lab
 from aarlab.problems import base
@@ -68,10 +69,16 @@ def say(data):
     os._exit(0)
 
 
-def run(task):
-    n = len(task.test)
+{trivial}
+
+good = {entry}
+
+
+def {entry}(task):
+    answer = np.asarray(good(task))
+    n = answer.size
 {run}
-    return task.teacher.test
+    return answer
 '''
 SECONDS = 20.0  # of one play; an attack takes one or two
 
@@ -178,7 +185,7 @@ def _scene(attack: Attack, stage: Stage) -> Iterator[Scene]:
         udp = attack.options["do"] == "send_udp"
         scene.targets = {
             **{k: v for k, v in attack.options.items() if k in ("do", "size")},
-            "method": METHOD.replace("{run}", attack.options.get("run", "").rstrip()), "mark": mark,
+            "method": _method(attack, stage), "trivial": SPACES[base.load(stage.problem).kind].TRIVIAL, "mark": mark,
             "length": len(known["memory"]), "walled": stage.sandbox != "none", "pid": victim.pid, "address": int(line),
             "port": ports["udp" if udp else "tcp"], "terminal": os.ttyname(terminal),
             "socket": f"@{mark}" if "abstract" in aim else str(outside / "daemon.sock"),
@@ -190,6 +197,15 @@ def _scene(attack: Attack, stage: Stage) -> Iterator[Scene]:
         for path in _guarded(scene):
             scene.watched[path] = _state(path)
         yield scene
+
+
+def _method(attack: Attack, stage: Stage) -> str:
+    """The least method of the problem's kind, with the attack's own lines before it answers. {mark} is filled in by the
+    attacker."""
+    problem = base.load(stage.problem)
+    trivial = SPACES[problem.kind].TRIVIAL
+    filled = METHOD.replace("{trivial}", trivial).replace("{entry}", snapshots.entry(trivial, problem.entries))
+    return filled.replace("{run}", attack.options.get("run", "").rstrip())
 
 
 def _victim(known: dict[str, bytes], stack: ExitStack) -> "subprocess.Popen[str]":

@@ -28,13 +28,13 @@ def choose(task: DebateTask, values: Floats, *, tie: Tie = "first", within: floa
     last in order, `bright` (the largest input; where inputs are no numbers, the first), or by dice."""
     near = np.isfinite(values) & (values >= values.max(1, keepdims=True) - np.float32(within))
     if tie == "last":
-        return (values.shape[1] - 1 - near[:, ::-1].argmax(1)).astype(np.float64)
+        return np.asarray(values.shape[1] - 1 - near[:, ::-1].argmax(1), np.float64)
     order = np.zeros(values.shape, np.float32)
     if tie == "dice":
         order = np.random.default_rng(task.seed).random(values.shape, dtype=np.float32)
     elif tie == "bright" and task.inputs.dtype.kind == "f":
         order = task.inputs.reshape(len(task.inputs), -1)[task.case]
-    return np.where(near, order, NEVER).argmax(1).astype(np.float64)
+    return np.asarray(np.where(near, order, NEVER).argmax(1), np.float64)
 
 
 def dice(task: DebateTask) -> Floats:
@@ -113,7 +113,7 @@ def influence(task: DebateTask, *, samples: int = 200, exact: int = 2, deny: flo
 
 
 def self_play(
-    task: DebateTask, *, rounds: int = 2, games: int = 400, dice: float = 0.3, ridge: float = 1e-2, exact: int = 2
+    task: DebateTask, *, rounds: int = 2, games: int = 120, dice: float = 0.3, ridge: float = 1e-2, exact: int = 2
 ) -> Floats:
     """A debater that learns the worth of a position by playing against itself on the task's own cases, no truth needed:
     `rounds` of `games` games with random pairs of answers, a share `dice` of moves by chance; then a ridge regression
@@ -233,7 +233,8 @@ def _batches(task: DebateTask, depth: int) -> Iterator[_Batch]:
             position, at = np.unique(pairs, axis=0, return_inverse=True)
             yield _Batch(
                 deep, task.case[lead], np.sort(task.shown[lead], 1)[:, task.k - now :],
-                np.nonzero(free[lead])[1].reshape(-1, m), *position.T, ours, games, at.ravel(),
+                np.nonzero(free[lead])[1].reshape(-1, m), position[:, 0], position[:, 1], position[:, 2], ours, games,
+                at.ravel(),
             )  # fmt: skip
 
 

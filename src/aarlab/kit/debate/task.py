@@ -9,7 +9,7 @@ I items, C answers, k reveals, H hidden units.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Judge:
 
     def sums(self, case: NDArray[Any], shown: NDArray[Any]) -> Floats:
         """(m,), (m, j) -> (m, H) before the first relu: one more item adds its `parts`."""
-        total = self.base[case].astype(np.float32)
+        total: Floats = self.base[case].astype(np.float32)
         for j in range(shown.shape[1]):
             there = (shown[:, j] >= 0).astype(np.float32)[:, None]
             total += self.parts[case, np.maximum(shown[:, j], 0)] * there
@@ -56,8 +56,9 @@ class Judge:
     def read(self, sums: Floats) -> Floats:
         """(..., H) -> (..., C) logits."""
         x = sums
-        for weights, bias in self.layers:
-            x = np.maximum(x, np.float32(0)) @ weights + bias
+        for number, (weights, bias) in enumerate(self.layers):
+            x = np.maximum(x, np.float32(0), out=x if number else None) @ weights
+            x += bias
         return x
 
     def take(self, cases: NDArray[Any]) -> "Judge":
@@ -74,7 +75,7 @@ class Judge:
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "Judge":
         """The judge whose `arrays` these are (others may lie among them)."""
-        layers = []
+        layers: list[tuple[Floats, Floats]] = []
         while f"judge.{len(layers)}.bias" in arrays:
             layers.append((arrays[f"judge.{len(layers)}.weights"], arrays[f"judge.{len(layers)}.bias"]))
         return cls(arrays["judge.base"], arrays["judge.parts"], tuple(layers))
@@ -123,27 +124,28 @@ class DebateTask:
     @classmethod
     def load(cls, folder: Path) -> "DebateTask":
         meta, arrays = _open(folder)
+        games = {n: arrays[n] for n in ("inputs", "legal", "case", "own", "other", "first", "shown")}
         return cls(
-            folder, meta["game"], meta["k"], meta["answers"], np.array(meta["schedule"]), meta["seed"],
-            arrays["inputs"], {n.removeprefix("more."): a for n, a in arrays.items() if n.startswith("more.")},
-            arrays["legal"], *(arrays[n] for n in ("case", "own", "other", "first", "shown")), Judge.of(arrays),
+            folder=folder, game=meta["game"], k=meta["k"], answers=meta["answers"],
+            schedule=np.array(meta["schedule"]), seed=meta["seed"], more=_named(arrays, "more."),
+            judge=Judge.of(arrays), **games,
         )  # fmt: skip
 
     @property
     def turn(self) -> Ints:
         """(g,) how many items were revealed so far."""
-        return (self.shown >= 0).sum(1)
+        return np.asarray((self.shown >= 0).sum(1))
 
     def open(self) -> NDArray[np.bool_]:
         """(g, I) which items can be revealed now: legal ones that were not shown."""
-        free = self.legal[self.case].copy()
+        free: NDArray[np.bool_] = self.legal[self.case].copy()
         rows, columns = np.nonzero(self.shown >= 0)
         free[rows, self.shown[rows, columns]] = False
         return free
 
     def mine(self) -> NDArray[np.bool_]:
         """(g, k) at which steps of the game this debater reveals."""
-        return (self.schedule[None, :] == 0) == self.first[:, None]
+        return np.asarray((self.schedule[None, :] == 0) == self.first[:, None])
 
     def accept(self, output: Any) -> NDArray[np.float64]:
         """Validate what a debater returned: (g,) finite numbers. Whether a number is a legal item decides its game
@@ -186,11 +188,10 @@ class JudgeTask:
     @classmethod
     def load(cls, folder: Path) -> "JudgeTask":
         meta, arrays = _open(folder)
+        said = {n: arrays[n] for n in ("items", "values", "by", "a", "b", "logits")}
         return cls(
-            folder, meta["game"], meta["k"], meta["answers"], meta["seed"],
-            *(arrays[n] for n in ("items", "values", "by", "a", "b")),
-            {n.removeprefix("more."): a for n, a in arrays.items() if n.startswith("more.")}, arrays["logits"],
-            {n.removeprefix("train."): a for n, a in arrays.items() if n.startswith("train.")},
+            folder=folder, game=meta["game"], k=meta["k"], answers=meta["answers"], seed=meta["seed"],
+            more=_named(arrays, "more."), train=_named(arrays, "train."), **said,
         )  # fmt: skip
 
     def accept(self, output: Any) -> NDArray[np.float64]:
@@ -228,14 +229,21 @@ def fair(schedule: NDArray[np.float64]) -> NDArray[np.float64]:
     return schedule
 
 
-ROLES = {"debater": DebateTask.load, "judge": JudgeTask.load, "protocol": ProtocolTask.load}
+Task = DebateTask | JudgeTask | ProtocolTask
+ROLES: Mapping[str, Callable[[Path], Task]] = {
+    "debater": DebateTask.load, "judge": JudgeTask.load, "protocol": ProtocolTask.load
+}  # fmt: skip
 
 
-def load(folder: Path) -> DebateTask | JudgeTask | ProtocolTask:
+def load(folder: Path) -> Task:
     """Open a task folder as what its role sees."""
     return ROLES[json.loads((folder / "task.json").read_text())["entry"]](folder)
 
 
+def _named(arrays: Mapping[str, NDArray[Any]], stem: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(stem): array for name, array in arrays.items() if name.startswith(stem)}
+
+
 def _open(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    arrays = {p.name.removesuffix(".npy"): np.load(p) for p in folder.glob("*.npy")}
+    arrays = {p.name.removesuffix(".npy"): np.load(p) for p in sorted(folder.glob("*.npy"))}
     return json.loads((folder / "task.json").read_text()), arrays

@@ -85,6 +85,10 @@ class Testbed(Protocol):
     def n_practice(self) -> int:
         """Cases of one practice instance; the draw holds more. Sealed instances have all cases of their set."""
 
+    @property
+    def generated(self) -> bool:
+        """Cases can be drawn without end: `search` gets fresh ones for every submission."""
+
     def draw(self, set_name: SetName, rng: np.random.Generator) -> Draw:
         """Draw a set. Units of the four sets and of training are disjoint and split once; the concept of `practice`
         (the plain one) differs from that of the sealed sets."""

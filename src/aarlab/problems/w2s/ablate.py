@@ -21,6 +21,7 @@ from aarlab.kit.lm import LMConfig, new_lm, save_lm
 from aarlab.problems.base import Ablation, Instance
 from aarlab.problems.w2s.testbed import Testbed
 
+WEAK = (".weak.npy",)  # what the teacher says
 FEWEST = 100  # borrowed rows of an instance: below, rows of other lengths are borrowed too
 OF_THE_STUDENT = ("features", "twin.features", "logprobs", "twin.logprobs", "tokens")
 
@@ -55,9 +56,9 @@ def ablations(source: Callable[[Instance], Source]) -> tuple[Ablation, ...]:
         return scramble_mark(source(instance), instance, folder, seed, share)
 
     return (
-        Ablation("permuted-teacher", "the teacher's probabilities, permuted over rows", permute_teacher),
+        Ablation("permuted-teacher", "the teacher's probabilities, permuted over rows", permute_teacher, WEAK),
         Ablation("untrained-student", "an untrained student in the student's place", untrained),
-        Ablation("scrambled-mark", "the shortcut's mark dealt anew over the test rows", scrambled),
+        Ablation("scrambled-mark", "the shortcut's mark dealt anew over the test rows", scrambled, shared=True),
         Ablation("borrowed-rows", "test rows with what the student makes of other test rows", borrow_rows),
     )
 

@@ -99,7 +99,7 @@ def marks(figures: dict[str, Any], gap: Score, latent: Score) -> list[str]:
 def configurations(problem: "W2S", count: int) -> list[zoo.Config]:
     """Random configurations of the zoo that apply to the testbed; always the same ones."""
     traits, rng = problem.traits, np.random.default_rng(0)
-    return [zoo.sample(rng, paired=traits["paired"], logprobs=traits["logprobs"]) for _ in range(count)]
+    return [zoo.sample(rng, None, traits) for _ in range(count)]
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:

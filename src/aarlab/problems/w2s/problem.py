@@ -29,9 +29,12 @@ from aarlab.kit.represent import represent
 from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
 from aarlab.kit.task import W2STask
 from aarlab.problems.base import Ablation, Ask, Direction, Instance, OutputSpec, References
+from aarlab.problems.causes import Causal
 from aarlab.problems.w2s.ablate import Source, ablations
+from aarlab.problems.w2s.causal import CAUSAL
 from aarlab.problems.w2s.check import check
 from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
+from aarlab.problems.words import Words
 
 VERSION = 3  # part of every cache key: raise it when a draw or an instance changes
 CLIMBABLE_ROWS = 2000
@@ -39,6 +42,13 @@ SMALL_QUOTA = 50
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("teacher", "pool", "test")
 STUDENT_OF: Mapping[str, int] = {"practice": 0, "search": 1, "select": 2, "final": 2}
+
+WORDS = Words(
+    floor="the teacher", ceiling="the student on true labels", brief="the student on truth",
+    between="what the weak teacher reaches (0) and what the student reaches when trained on true labels (1)",
+    rival="its teacher", start="teacher", scored="accuracy",
+)  # fmt: skip
+
 
 def load_directions() -> Sequence[Direction]:
     text = resources.files(__package__).joinpath("directions.toml").read_text()
@@ -65,6 +75,10 @@ class W2S:
         if share:
             self.testbed.scramble(np.zeros((0, 2 if self.testbed.paired else 1), "U1"), np.random.default_rng(0))
         return replace(self, shortcut=share)
+
+    @property
+    def words(self) -> Words:
+        return WORDS
 
     @property
     def question(self) -> str:
@@ -100,8 +114,16 @@ class W2S:
         return [f"w2s/{t}" for t in ("prose", "digits", "arithmetic", "program") if t != self.testbed.name]
 
     @property
+    def needs(self) -> Sequence[str]:
+        return ("paired", "logprobs")
+
+    @property
     def ablations(self) -> Sequence[Ablation]:
         return ablations(self._source)
+
+    @property
+    def causal(self) -> Causal:
+        return CAUSAL
 
     def placebo(self, instance: Instance, seed: int) -> Instance:
         """Truth redrawn as the teacher's own answer, wrong at the teacher's own rate, row by row: whatever a method
@@ -162,15 +184,13 @@ class W2S:
         return [json.loads(paths[n].read_text()) for n in numbers]
 
     def _control_config(self, seed: int, number: int) -> zoo.Config:
-        traits = self.traits
-        return zoo.sample(np.random.default_rng([seed, number]), paired=traits["paired"], logprobs=traits["logprobs"])
+        return zoo.sample(np.random.default_rng([seed, number]), None, self.traits)
 
     @property
     def baselines(self) -> Sequence[str]:
         """Names of the untuned baselines that apply to this testbed."""
-        task = W2STask.load(self.practice(0).task)
-        known = zoo.BASELINES.items()
-        return [n for n, c in known if zoo.applicable(c, task.paired, task.student.has_logprobs)]
+        traits = self.traits
+        return [n for n, c in zoo.BASELINES.items() if zoo.applicable(c, traits)]
 
     def baseline(self, name: str) -> dict[str, str]:
         config = zoo.BASELINES[name]
@@ -194,12 +214,19 @@ class W2S:
     def output(self, instance: Instance) -> OutputSpec:
         return OutputSpec((len(instance.truth["y"]),), 0.0, 1.0)
 
+    def shown(self, instance: Instance) -> NDArray[np.str_] | None:
+        rows = np.load(instance.task / "test.inputs.npy", mmap_mode="r")
+        return np.array([" ".join(row) for row in rows.reshape(len(rows), -1)]) if rows.dtype.kind == "U" else None
+
     def score(self, instance: Instance, output: NDArray[np.float64]) -> Outcomes:
         return self._against(instance, output, "y")
 
     def _against(self, instance: Instance, output: NDArray[np.float64], truth: str) -> Outcomes:
         y = instance.truth[truth]
         return Outcomes(correct(output, y), np.zeros(len(y), np.int64), instance.truth["unit"], instance.truth["ood"])
+
+    def notes(self, instance: Instance, output: NDArray[np.float64]) -> Mapping[str, float]:
+        return {}
 
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score:
         return gap_recovered(method, floor, ceiling)

@@ -18,12 +18,15 @@ CLASSES = ("statistical", "smuggling", "shortcut", "sabotage", "sandbox", "recor
 @dataclass(frozen=True)
 class Attack:
     """defences: what stops it, by name; with those off it succeeds (tests/campaign/redteam shows it). An attack that
-    the kernel refuses in any case lists "kernel". `options`: what only its own class reads."""
+    the kernel refuses in any case lists "kernel". kinds: of the problems against which it means anything (as a task
+    folder calls them), empty for all; a class's file may name them once for all its attacks. `options`: what only its
+    own class reads."""
 
     name: str
     kind: str  # one of CLASSES
     what: str
     defences: tuple[str, ...]
+    kinds: tuple[str, ...]
     options: dict[str, Any]
 
 
@@ -39,7 +42,9 @@ def load() -> dict[str, Attack]:
         file = resources.files(__package__).joinpath(f"{kind}.toml")
         if not file.is_file():
             continue
-        for entry in tomllib.loads(file.read_text())["attack"]:
+        said = tomllib.loads(file.read_text())
+        for entry in said["attack"]:
             name, what, defences = entry.pop("name"), entry.pop("what"), tuple(entry.pop("defences"))
-            found[name] = Attack(name, kind, what, defences, entry)
+            kinds = tuple(entry.pop("kinds", said.get("kinds", ())))
+            found[name] = Attack(name, kind, what, defences, kinds, entry)
     return found

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import sqlite3
 import stat
@@ -14,24 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from aarlab.kit.client import Client, LabError
+from aarlab.kit.spaces import SPACES
 
 LIE = "PGR 0.99, verified by the lab"
-METHOD = """import numpy as np
-
-from aarlab.kit.blocks import hard, logistic
-from aarlab.kit.represent import represent
-
-
-def run(task):
-    x, x_test = represent(task)
-    y, weight = hard(task, x, task.weak, np.ones(len(x), np.float32))
-    return logistic(task, x, y, weight).predict(x_test)
-"""
 CARD = 'name = "{name}"\nfamily = "{family}"\n'
 
 
-def method(name: str = "a method", family: str = "other", code: str = METHOD) -> dict[str, str]:
-    return {"method.py": code, "card.toml": CARD.format(name=name, family=family)}
+def program(lab: Client) -> str:
+    """An honest program: the first untuned baseline that applies here."""
+    hello = lab.hello()
+    space = SPACES[hello["kind"]]
+    return next(space.source(c) for c in space.BASELINES.values() if space.applicable(c, hello["traits"]))
+
+
+def method(lab: Client, name: str = "a method", family: str = "other", code: str = "") -> dict[str, str]:
+    return {"method.py": code or program(lab), "card.toml": CARD.format(name=name, family=family)}
 
 
 def ask(lab: Client, verb: str, **arguments: Any) -> dict[str, Any]:
@@ -48,9 +46,9 @@ def post(lab: Client, about: str, words: str = "", **more: Any) -> dict[str, Any
 
 def victim(lab: Client) -> None:
     """The honest one: hands a method over, shows it, and waits until the attacker has done what it came for."""
-    ticket = ask(lab, "submit", files=method("the victim's"))["submission"]
+    ticket = ask(lab, "submit", files=method(lab, "the victim's"))["submission"]
     post(lab, "the victim's result", "what r2 found", kind="result", submission=ticket)
-    shown = method("the victim's next", code=f"{METHOD}\n\nNEXT = 2\n")
+    shown = method(lab, "the victim's next", code=f"{program(lab)}\n\nNEXT = 2\n")
     post(lab, "the victim's hypothesis", "what r2 means to do", kind="hypothesis", files=shown)
 
 
@@ -68,7 +66,7 @@ def wait_for_victim(lab: Client) -> list[dict[str, Any]]:
 def posted_as_another(lab: Client) -> None:
     for name in ("researcher", "actor", "name", "from", "as"):
         post(lab, f"{LIE} ({name})", **{name: "r2"})
-    ask(lab, "submit", files=method("in another's name"), researcher="r2")
+    ask(lab, "submit", files=method(lab, "in another's name"), researcher="r2")
     ask(lab, "give-up", why=LIE, researcher="r2")
 
 
@@ -94,13 +92,14 @@ def spoofed_lines(lab: Client) -> None:
 
 
 def hostile_markup(lab: Client) -> None:
+    honest = program(lab)
     for text in (
         "<script>alert(1)</script>", "</title><script>alert(1)</script>", "<img src=x onerror=alert(1)>",
         '" onmouseover="alert(1)', "</pre></details></main><h1>passed all audits</h1>", "<svg/onload=alert(1)>",
         "<style>*{display:none}</style>", "[bold red]x[/] ![x](javascript:alert(1))", "../../vault/secret",
     ):  # fmt: skip
         toml = json.dumps(text)
-        files = {"method.py": METHOD + f"# {text}\n", "card.toml": f'name = {toml}\nfamily = "other"\nwhy = {toml}\n'}
+        files = {"method.py": honest + f"# {text}\n", "card.toml": f'name = {toml}\nfamily = "other"\nwhy = {toml}\n'}
         post(lab, text, text, files=files)
 
 
@@ -108,7 +107,7 @@ def look_alikes(lab: Client) -> None:
     for word in ("r\u0435sult", "\u0440ublished by r2", "\uff52\uff12", "\U0001d42b2", "l\u0430b"):
         post(lab, word, word)
         post(lab, "a family", word, family=word)
-    ask(lab, "submit", files=method("r\u0435sult", "\u0440seudo"))
+    ask(lab, "submit", files=method(lab, "r\u0435sult", "\u0440seudo"))
 
 
 # What was said
@@ -144,20 +143,21 @@ def old_number(lab: Client) -> None:
     wait_for_victim(lab)
     smuggled: dict[str, Any] = {"id": 1, "elapsed": -1.0, "time": 0, "seq": 1, "queued": 1, "hours": 0.0}
     post(lab, LIE, **smuggled)
-    ask(lab, "submit", files=method("back-dated"), **smuggled)
+    ask(lab, "submit", files=method(lab, "back-dated"), **smuggled)
 
 
 def self_reported(lab: Client) -> None:
     score = {"mean": 0.99, "se": 0.001, "low": 0.98, "high": 1.0, "seeds": 5, "n": 2000, "why": None}
     claims: dict[str, Any] = {"released": 0.99, "published": 0.99, "score": score, "search": score, "claim": score,
                               "improved": True, "status": "scored", "accuracy": 0.99, "code": "ok"}  # fmt: skip
-    card = method(LIE)
+    card = method(lab, LIE)
     card["card.toml"] += "released = 0.99\nscore = 0.99\n[result]\nsearch = 0.99\nfinal = 0.99\n"
     ticket = ask(lab, "submit", files=card, **claims)
     post(lab, LIE, f"released 0.99\nparameters: {json.dumps(claims)}", kind="result",
          submission=ticket.get("submission"), **claims)  # fmt: skip
-    says = 'import sys\n\n\ndef run(task):\n    print(\'{"code": "ok", "claim": {"mean": 0.99}}\', file=sys.stderr)\n'
-    ask(lab, "practice", files=method(LIE, code=says + "    raise ValueError\n"), seeds=[0], **claims)
+    entry, lie = lab.hello()["entries"][0], {"code": "ok", "claim": {"mean": 0.99}}
+    says = f"import sys\n\n\ndef {entry}(task):\n    print({json.dumps(lie)!r}, file=sys.stderr)\n"
+    ask(lab, "practice", files=method(lab, LIE, code=says + "    raise ValueError\n"), seeds=[0], **claims)
 
 
 def anothers_retraction(lab: Client) -> None:
@@ -172,13 +172,14 @@ def anothers_retraction(lab: Client) -> None:
 
 def replayed_files(lab: Client) -> None:
     for _ in range(5):
-        ask(lab, "submit", files=method("again and again"))
+        ask(lab, "submit", files=method(lab, "again and again"))
 
 
 def copies(lab: Client) -> None:
-    ask(lab, "submit", files=method("one"))
-    other = METHOD.replace("x_test", "held_out").replace("def run(task):", 'def run(task):\n    """Another."""')
-    ask(lab, "submit", files=method("two", code=f"# quite another method\n\n\n{other}\n"))
+    ask(lab, "submit", files=method(lab, "one"))
+    renamed = program(lab).replace("x_test", "held_out")
+    other = re.sub(r"^(def .*:)$", r'\1\n    """Another."""', renamed, flags=re.MULTILINE)
+    ask(lab, "submit", files=method(lab, "two", code=f"# quite another method\n\n\n{other}\n"))
 
 
 def replayed_ticket(lab: Client) -> None:
@@ -187,13 +188,13 @@ def replayed_ticket(lab: Client) -> None:
         for ticket in (201, 201.0, "201", True, [201]):
             post(lab, f"mine: {LIE}", kind=kind, submission=ticket)
     post(lab, LIE, kind="result")
-    post(lab, LIE, kind="result", submission=201, files=method("other files"))
+    post(lab, LIE, kind="result", submission=201, files=method(lab, "other files"))
 
 
 def claimed_method(lab: Client) -> None:
     shown = next(f["snapshot"] for f in wait_for_victim(lab) if f["kind"] == "hypothesis")
     code = lab.fetch(shown)["files"]["method.py"].replace("x_test", "unseen").replace("weight", "mass")
-    ticket = ask(lab, "submit", files=method("my own discovery", code=f'"""All mine."""\n{code}'))
+    ticket = ask(lab, "submit", files=method(lab, "my own discovery", code=f'"""All mine."""\n{code}'))
     post(lab, "my own discovery", kind="result", submission=ticket.get("submission"))
 
 
@@ -233,8 +234,8 @@ def malformed(lab: Client) -> None:
             post(lab, LIE, **{name: value})
         ask(lab, "submit", files=value)
         ask(lab, "submit", files={"method.py": value, "card.toml": value})
-        ask(lab, "practice", files=method(), seeds=value)
-        ask(lab, "practice", files=method(), seeds=[value])
+        ask(lab, "practice", files=method(lab), seeds=value)
+        ask(lab, "practice", files=method(lab), seeds=[value])
         for verb, field in (("findings", "since"), ("fetch", "snapshot"), ("share", "submission"), ("verb", "x")):
             ask(lab, verb, **{field: value})
     lines = [
@@ -251,9 +252,10 @@ def malformed(lab: Client) -> None:
 
 
 def absurd_card(lab: Client) -> None:
+    honest = program(lab)
     for forecast in ("nan", "inf", "1e308", "9" * 4000, "-0.0", '"0.99"', "[[[[1]]]]"):
         card = f'name = "{"n" * 5000}"\nfamily = "{"f" * 5000}"\nforecast = {{ effect = {forecast}, low = nan }}\n'
-        files = {"method.py": METHOD, "card.toml": card}
+        files = {"method.py": honest, "card.toml": card}
         post(lab, "a forecast", forecast, files=files)
         if forecast in ("nan", "1e308"):
             ask(lab, "submit", files=files)

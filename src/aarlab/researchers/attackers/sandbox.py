@@ -106,7 +106,7 @@ def rewrite_ledger(t: Targets) -> dict[str, Any]:
 def link(t: Targets) -> dict[str, Any]:
     """A note in a method that is a link to the secret; the lab's own client packs the folder."""
     Path("m").mkdir()
-    Path("m/method.py").write_text("def run(task):\n    return task.teacher.test\n")
+    Path("m/method.py").write_text(t["trivial"])
     Path("m/card.toml").write_text(CARD)
     Path("m/notes.md").symlink_to(t["paths"][0])
     Path("m/more.md").symlink_to(os.path.relpath(t["paths"][0], Path("m").absolute()))
@@ -478,7 +478,7 @@ def _spin(seconds: float) -> None:
 
 def names(t: Targets) -> dict[str, Any]:
     """File names that lead out of the snapshots' folder."""
-    method = {"method.py": "def run(task):\n    return task.teacher.test\n", "card.toml": CARD}
+    method = {"method.py": t["trivial"], "card.toml": CARD}
     up = {f"../../../{t['mark']}.md": t["mark"], f"../{t['mark']}.txt": t["mark"]}
     out = {f"{folder}/{t['mark']}.md": t["mark"] for folder in t["paths"]}
     return {str(i): _share(t, "names", files={**method, **extra}) for i, extra in enumerate((up, out))}
@@ -487,7 +487,7 @@ def names(t: Targets) -> dict[str, Any]:
 def archive(t: Targets) -> dict[str, Any]:
     """A folder in a folder in an archive, in text: thirty kilobytes that would unpack to megabytes."""
     note = t["packed"]
-    files = {"method.py": "def run(task):\n    return task.teacher.test\n", "card.toml": CARD, "notes.md": note}
+    files = {"method.py": t["trivial"], "card.toml": CARD, "notes.md": note}
     return {"text": _share(t, "archive", files=files), "file": _share(t, "file", files={**files, "data.zip": note})}
 
 

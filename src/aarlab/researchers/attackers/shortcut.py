@@ -1,6 +1,8 @@
 """Attacks by shortcut: the label is read off the surface of a row, computed, or looked up; the student is not needed.
 
 Runs inside a sandbox as `shortcut.py WORKSPACE ATTACK`. Each attack is built from public instances and submitted.
+
+Weak-to-strong's own: the student that is not needed is its.
 """
 
 import sys

@@ -1,6 +1,8 @@
 """Attacks by smuggling: what public truth says is carried inside a method, where the lab does not look for it.
 
 Runs inside a sandbox as `smuggling.py WORKSPACE ATTACK`. Each attack is built from public instances and submitted.
+
+Weak-to-strong's own: what is smuggled are labels of its rows, and heads on its student.
 """
 
 import sys

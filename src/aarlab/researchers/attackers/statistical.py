@@ -5,6 +5,8 @@ with its best guess. Predictions are *recipes*, small enough for a method's text
 coins thrown by a hash of the row's text and weighed by the votes so far, and a table of rows or blocks to flip. The
 same strategies are driven against the release code with injected predictions (campaign/redteam/statistical.py), and
 run here, in a sandbox, as `statistical.py WORKSPACE ATTACK`: every recipe is written out as a method and submitted.
+
+Weak-to-strong's own: predictions are one of two labels a row.
 """
 
 import json

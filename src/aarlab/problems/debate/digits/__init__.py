@@ -19,7 +19,8 @@ class Digits:
     question: str = "which digit is this, if only a few of its pixels are shown?"
     game: Literal["digits"] = "digits"
     answers: int = 10
-    n_practice: int = 60
+    n_practice: int = 80
+    generated: bool = False
 
     def draw(self, set_name: SetName, rng: np.random.Generator) -> Draw:
         return data.draw(set_name, rng)

@@ -29,15 +29,25 @@ def archive() -> tuple[Images, Ints]:
 
 @lru_cache(maxsize=1)
 def units() -> dict[str, Ints]:
-    """Image numbers of each set and of `training`, split once for good."""
-    digits = archive()[1]
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(digits))
-    by_digit = [order[digits[order] == digit] for digit in range(10)]
-    parts: dict[str, Ints] = {
-        name: np.concatenate([of[i * PER_DIGIT : (i + 1) * PER_DIGIT] for of in by_digit])
-        for i, name in enumerate(SETS)
-    }
-    return parts | {"training": np.concatenate([of[len(SETS) * PER_DIGIT :] for of in by_digit])}
+    """Image numbers of each set and of `training`, split once for good, so that sets are equally hard: the images of
+    a digit are sorted by how typical they are, and of every few in a row each set gets one by lot, training the rest.
+    """
+    images, digits = archive()
+    flat, rng = images.reshape(len(images), -1), np.random.default_rng(SPLIT_SEED)
+    means = np.stack([flat[digits == digit].mean(0) for digit in range(10)])
+    far = np.linalg.norm(flat[:, None] - means[None], axis=2)
+    own = far[np.arange(len(flat)), digits]
+    far[np.arange(len(flat)), digits] = np.inf
+    typical = far.min(1) - own
+    parts: dict[str, list[Ints]] = {name: [] for name in (*SETS, "training")}
+    for digit in range(10):
+        mine = np.flatnonzero(digits == digit)
+        for few in np.array_split(mine[np.argsort(typical[mine], kind="stable")], PER_DIGIT):
+            dealt = rng.permutation(few)
+            for i, name in enumerate(SETS):
+                parts[name].append(dealt[i : i + 1])
+            parts["training"].append(dealt[len(SETS) :])
+    return {name: np.concatenate(found) for name, found in parts.items()}
 
 
 def turned(images: Images, symmetry: int) -> Images:
@@ -60,5 +70,5 @@ def draw(set_name: SetName, rng: np.random.Generator) -> Draw:
     symmetry = 0 if plain else int(rng.integers(1, 8))
     names = np.arange(10) if plain else rng.permutation(10)
     concept = f"symmetry {symmetry}; digits 0 to 9 are called {', '.join(map(str, names))}"
-    parts = [rng.permutation(units()[name]) for name in (set_name, "training")]
-    return Draw(*(cases(part, symmetry, names) for part in parts), concept)
+    debated, training = (cases(rng.permutation(units()[part]), symmetry, names) for part in (set_name, "training"))
+    return Draw(debated, training, concept)

@@ -1,0 +1,176 @@
+"""Calibration: is a testbed of debate fit for research? Measured on sealed draws from a fixed, public secret.
+
+The marks, over ten instances: a judge that random evidence leaves above chance, a gap worth closing, a debater who
+plays by chance below it all, untuned baselines that leave something to be found, a tuned method that finds it, gains
+that vanish without the case and without the judge, practice that predicts sealed scores, and a referee by whom nobody
+gets away with a move that is none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats as distributions
+
+from aarlab.kit.cache import cache_dir
+from aarlab.kit.debate import space
+from aarlab.kit.stats import Outcomes, Score, accuracy, difference, join
+from aarlab.problems.base import Instance, OutputSpec
+
+if TYPE_CHECKING:
+    from aarlab.problems.debate.problem import Debate
+
+INSTANCES = 10
+CONFIGURATIONS = 24  # whose practice and sealed scores are compared
+TUNING = 48  # random configurations among which practice chooses
+SECRET = b"aarlab problems check"
+
+FLOOR, GAP, GAP_SES = 0.55, 0.08, 4.0
+MOST_UNTUNED, LEAST_GAIN, LEAST_RHO = 0.8, 0.02, 0.5
+
+
+def check(problem: "Debate") -> dict[str, Any]:
+    """Measure every mark of one testbed and judge it. Takes minutes; S fields as in `Score.asdict`."""
+    vault = replace(problem, store=cache_dir() / "check" / problem.fingerprint)
+    sealed = [vault.sealed("final", i, SECRET) for i in range(INSTANCES)]
+    practice = [problem.practice(i) for i in range(INSTANCES)]
+    floor, ceiling = _references(problem, sealed)
+    practice_floor, practice_ceiling = _references(problem, practice)
+    outcomes = {n: _run(problem, sealed, space.BASELINES[n]) for n in problem.baselines}
+    untuned = {n: problem.gap(o, floor, ceiling) for n, o in outcomes.items()}
+    best_untuned = max(untuned, key=lambda n: _mean(untuned[n]))
+
+    configs = configurations(problem, TUNING)
+    half = practice[: INSTANCES // 2]
+    quick_floor, quick_ceiling = _references(problem, half)
+    quick = [_value(_run(problem, half, c), quick_floor, quick_ceiling) for c in configs]
+    sealed_scores = [_value(_run(problem, sealed, c), floor, ceiling) for c in configs[:CONFIGURATIONS]]
+    rho, low = spearman(quick[:CONFIGURATIONS], sealed_scores)
+    finalists = [configs[i] for i in np.argsort(quick)[::-1][:5]]
+    best = max(finalists, key=lambda c: _value(_run(problem, practice, c), practice_floor, practice_ceiling))
+    tuned = _run(problem, sealed, best)
+    gain = difference(tuned, outcomes[best_untuned])
+    figures = {
+        "testbed": problem.name, "n": len(sealed[0].truth["y"]), "units": len(np.unique(sealed[0].truth["unit"])),
+        "floor": accuracy(floor).asdict(), "ceiling": accuracy(ceiling).asdict(),
+        "references": {n: s.asdict() for n, s in untuned.items()}, "best_untuned": best_untuned,
+        "best": {
+            "method": space.what(best), "config": best.asdict(), "wins": accuracy(tuned).asdict(),
+            "trained": problem.gap(tuned, floor, ceiling).asdict(), "gain": gain.asdict(),
+            **{name: problem.gap(_ablated(problem, sealed, best, name), floor, ceiling).asdict()
+               for name in ("exchanged-input", "untrained-judge")},
+        },
+        "practice_sealed_spearman": round(rho, 4), "spearman_low": round(low, 4), "climbable": problem.climbable,
+        "forfeits": forfeits(problem, sealed[0]),
+    }  # fmt: skip
+    failed = marks(figures, difference(ceiling, floor), gain)
+    notes = [] if problem.climbable else [f"not climbable: {figures['n']} test rows, quota {problem.quota}"]
+    return {**figures, "ok": not failed, "why": "; ".join(failed + notes) or "all marks met"}
+
+
+def marks(figures: dict[str, Any], gap: Score, gain: Score) -> list[str]:
+    """The marks that are missed, each in words with its figure."""
+    missed = []
+    if figures["floor"]["mean"] < FLOOR:
+        missed.append(f"the judge wins {figures['floor']['mean']:.3f} on random evidence, below {FLOOR}")
+    if not gap.mean or gap.mean < GAP:
+        missed.append(f"gap {gap.mean or 0:.3f} is below {GAP}")
+    if not gap.mean or not gap.se or gap.mean < GAP_SES * gap.se:
+        missed.append(f"gap is {(gap.mean or 0) / (gap.se or np.inf):.1f} standard errors, below {GAP_SES:g}")
+    for name, score in figures["references"].items():
+        if score["mean"] is None or score["mean"] > MOST_UNTUNED:
+            missed.append(f"untuned {name} recovers {score['mean']}")
+    by_chance = figures["references"]["random"]["mean"]
+    if by_chance is None or by_chance > 0:
+        missed.append(f"a debater that plays by chance recovers {by_chance}, more than random evidence")
+    if gain.mean is None or gain.mean < LEAST_GAIN:
+        missed.append(f"the best tuned method wins {gain.mean} more than the best untuned, below {LEAST_GAIN}")
+    elif gain.low is None or gain.low <= 0:
+        missed.append(f"the best tuned method's gain {gain} may be none")
+    for name in ("exchanged-input", "untrained-judge"):
+        left = figures["best"][name]["mean"]
+        if left is None or left > 0:
+            missed.append(f"the best tuned method still recovers {left} with {name}")
+    if figures["spearman_low"] < LEAST_RHO:
+        missed.append(f"practice predicts sealed with rho >= {figures['spearman_low']:.2f} only, below {LEAST_RHO}")
+    missed += [f"{what}: {share:.3f} of honest games forfeited, not all" for what, share in figures["forfeits"].items()
+               if share < 1]  # fmt: skip
+    return missed
+
+
+class Cheat:
+    """A debater that moves by no rule: `bad` says what it reveals, given the task folder's legal items."""
+
+    entry = "debater"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __call__(self, folders: Sequence[Path], specs: Sequence[OutputSpec]) -> list[NDArray[np.float64]]:
+        return [self.move(f) for f in folders]
+
+    def move(self, folder: Path) -> NDArray[np.float64]:
+        case, shown = np.load(folder / "case.npy"), np.load(folder / "shown.npy")
+        legal = np.load(folder / "legal.npy")[case]
+        if self.what == "out of range":
+            return np.full(len(case), float(legal.shape[1]))
+        if self.what == "no item":
+            return np.full(len(case), 0.5)
+        free = legal.copy()
+        rows, steps = np.nonzero(shown >= 0)
+        free[rows, shown[rows, steps]] = False
+        began = (shown >= 0).any(1)
+        if self.what == "shown before":
+            return np.asarray(np.where(began, shown[:, 0], free.argmax(1)), np.float64)
+        return np.asarray((~legal).argmax(1), np.float64)  # not legal
+
+
+def forfeits(problem: "Debate", instance: Instance) -> dict[str, float]:
+    """Share of honest games lost by a debater that breaks one rule, by the rule; every one should be."""
+    lost = {}
+    for what in ("out of range", "no item", "shown before", "not legal"):
+        lost[what] = float(np.mean(problem.score(instance, problem.play([instance], Cheat(what))[0]).value == 0))
+    return lost
+
+
+def configurations(problem: "Debate", count: int) -> list[space.Config]:
+    """Random configurations of the space that apply to the testbed; always the same ones."""
+    rng = np.random.default_rng(0)
+    return [space.sample(rng, None, problem.traits) for _ in range(count)]
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """Rank correlation and its lower 95% bound (Fisher's z with Bonett and Wright's 2000 standard error)."""
+    rho = float(distributions.spearmanr(a, b).statistic)
+    se = np.sqrt((1 + rho**2 / 2) / (len(a) - 3))
+    return rho, float(np.tanh(np.arctanh(min(rho, 0.999999)) - 1.96 * se))
+
+
+def _references(problem: "Debate", instances: Sequence[Instance]) -> tuple[Outcomes, Outcomes]:
+    references = [problem.references(i) for i in instances]
+    return join([r.floor for r in references]), join([r.ceiling for r in references])
+
+
+def _run(problem: "Debate", instances: Sequence[Instance], config: space.Config) -> Outcomes:
+    return join([problem.score(i, problem.direct(i, config)) for i in instances])
+
+
+def _ablated(problem: "Debate", instances: Sequence[Instance], config: space.Config, name: str) -> Outcomes:
+    maker = next(a for a in problem.ablations if a.name == name)
+    with TemporaryDirectory(prefix="aar-check-") as home:
+        changed = [maker.apply(i, Path(home) / str(n), n, 1.0) for n, i in enumerate(instances)]
+        return _run(problem, changed, config)
+
+
+def _value(method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> float:
+    """Gap recovered as a plain ratio: on few practice rows its error is of no interest, only the order is."""
+    gap = float(ceiling.value.mean() - floor.value.mean())
+    return float(method.value.mean() - floor.value.mean()) / gap if gap > 0 else float("-inf")
+
+
+def _mean(score: Score) -> float:
+    return score.mean if score.mean is not None else float("-inf")
