@@ -263,10 +263,16 @@ def _receive(listening: socket.socket) -> bytes:
 
 
 def _truth(stage: Stage) -> Path:
-    """The labels of the sealed set that all plays share, as they lie on the disk."""
+    """The truth of the sealed set that all plays share, as it lies on the disk; where the problem keeps it in no file
+    of its own, a file beside what it draws."""
     problem = base.load(stage.problem, stage.draws)
-    problem.sealed("search", 0, stage.secret)
-    return next(stage.draws.rglob("search-0/test.y.npy"))
+    instance = problem.sealed("search", 0, stage.secret)
+    found = next(stage.draws.rglob("search-0/test.y.npy"), stage.draws / "search-0.truth.npz")
+    if not found.exists():
+        draft = found.with_name(f"{os.getpid()}.{found.name}")  # plays in other processes want it too
+        np.savez(draft, **dict[str, Any](instance.truth))
+        draft.rename(found)
+    return found
 
 
 def _groups() -> list[str]:
@@ -500,16 +506,16 @@ def _answers(scene: Scene, played: Played, events: list[Event]) -> Iterator[str]
     submissions = list(played.state.submissions)
     for i in range(scoring.INSTANCES["search"] if submissions else 0):
         instance = played.problem.sealed("search", i, played.vault.secret)
-        rows = played.problem.output(instance).shape[0]
+        spec = played.problem.output(instance)
         for number in submissions:
             p = played.vault.output(str(number), instance.key)
             if p is None:
                 continue
-            if len(p) != rows:
-                yield f"{len(p)} values were taken for {rows} rows"
-            elif not (np.isfinite(p) & (p >= 0) & (p <= 1)).all():
-                yield "values were taken that are no probabilities"
-            elif scene.attack.name == "truth-from-a-method" and ((p > 0.5) == (instance.truth["y"] == 1)).all():
+            if p.shape != spec.shape:
+                yield f"{len(p)} values were taken for {spec.shape[0]} rows"
+            elif not (np.isfinite(p) & (p >= spec.low) & (p <= spec.high)).all():
+                yield "values were taken that are no answers"
+            elif scene.attack.name == "truth-from-a-method" and (played.problem.score(instance, p).value == 1).all():
                 yield "its method answers every sealed row rightly"
 
 
