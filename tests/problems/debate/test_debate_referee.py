@@ -1,6 +1,7 @@
 """The referee and the roles, on a testbed that takes milliseconds: rules are kept, nothing leaks, nothing is free."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -338,6 +339,16 @@ def test_the_task_folder_as_it_is_opens_as_a_first_turn(problem: Debate) -> None
     assert (task.turn == 0).all() and task.first.all()
     assert json.loads((instance.task / "task.json").read_text())["kind"] == problem.kind
     task.accept(task.open().argmax(1))
+
+
+def test_a_record_is_scored_when_the_task_folder_is_gone(problem: Debate, tmp_path: Path) -> None:
+    instance = problem.sealed("search", 0, SECRET)
+    made = problem.ablations[0].apply(instance, tmp_path / "gone", 1, 1.0)
+    output = problem.direct(made, space.BASELINES["greedy"])
+    before = problem.score(made, output).value
+    shutil.rmtree(tmp_path / "gone")
+    assert np.array_equal(problem.score(made, output).value, before)
+    assert problem.notes(made, output)["forfeits"] == 0 and problem.output(made).shape == output.shape
 
 
 def test_output_is_what_is_promised(problem: Debate) -> None:

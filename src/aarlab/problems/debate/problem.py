@@ -309,7 +309,8 @@ class Debate:
             for path in made.glob("train.*.npy"):
                 referee.link(path, task / path.name)
             known = {
-                "y": cases.y, "unit": cases.unit, "ood": cases.ood, "legal": cases.legal, "values": cases.values,
+                "game": np.array(self.testbed.game), "k": np.array(self.testbed.k), "y": cases.y, "unit": cases.unit,
+                "ood": cases.ood, "legal": cases.legal, "values": cases.values,
                 # by chance and not by number, or the order of the cases would tell a judge who is honest
                 "first": rng.permutation(np.arange(n) % 2 == 0),
                 **{name: a for name, a in cases.shown.items() if name.startswith("more.")},

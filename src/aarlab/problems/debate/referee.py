@@ -76,13 +76,13 @@ class Setting:
 
 
 def setting(instance: Instance) -> Setting:
+    """From the truth alone: a record is scored also when the task folder is gone."""
     t = instance.truth
-    meta = json.loads((instance.task / "task.json").read_text())
     n, items = t["legal"].shape
     rng = np.random.default_rng([instance.seed, 1])
-    k = meta["k"]
+    k = int(t["k"])
     return Setting(
-        meta["game"], k, meta["answers"], int(np.random.default_rng([instance.seed, 2]).integers(2**31)),
+        str(t["game"]), k, t["lie"].shape[1], int(np.random.default_rng([instance.seed, 2]).integers(2**31)),
         Judge.of(t), t["legal"], t["values"], {name: a for name, a in t.items() if name.startswith("more.")},
         t["y"], t["lie"], t["first"], rng.random((n, items), dtype=np.float32),
         np.array([int(s) for s in EVERY_OTHER * (k // 2)]), float(t.get("by_chance", np.float64(0))),
