@@ -36,14 +36,13 @@ def debate(
     for name in names:
         if not isinstance(base.load(name), Debate):
             raise BadCampaign(f"--testbeds {name}: not a testbed of debate")
-    spent = 0.0
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(pool.map(_draw, names))
+        spent = sum(pool.map(_draw, names))
         jobs = [pool.submit(_judged, name, i) for name in names for i in range(instances)]
         weak = pool.submit(_weaker, names[0], min(WEAK, instances))
         parts = [job.result() for job in jobs]
-        robust, spent = weak.result()
-    spent += sum(cpu for _, cpu in parts)
+        robust, weak_cpu = weak.result()
+    spent += weak_cpu + sum(cpu for _, cpu in parts)
     tables = []
     for n, name in enumerate(names):
         mine = [part for part, _ in parts[n * instances : (n + 1) * instances]]
@@ -75,9 +74,11 @@ def _open(name: str) -> Debate:
     return problem
 
 
-def _draw(name: str) -> None:
-    """Train the judges of a testbed's instances, if that was not done before."""
+def _draw(name: str) -> float:
+    """Train the judges of a testbed's instances, if that was not done before; CPU-seconds."""
+    began = time.process_time()
     analysis.vault(_open(name)).sealed("final", 0, SECRET)
+    return time.process_time() - began
 
 
 def _judged(name: str, number: int) -> tuple[dict[str, Any], float]:

@@ -118,17 +118,17 @@ def self_play(
     """A debater that learns the worth of a position by playing against itself on the task's own cases, no truth needed:
     `rounds` of `games` games with random pairs of answers, a share `dice` of moves by chance; then a ridge regression
     of who won on what can be read from the position (Samuel 1959). With no more than `exact` reveals left: minimax."""
-    rng = np.random.default_rng(task.seed)
-    weights = np.zeros((task.k + 1, FEATURES), np.float32)
-    weights[:, 0] = 1
-    for _ in range(rounds):
-        weights = _learn(task, weights, rng, games, dice, ridge)
     left = task.k - task.turn
     values = np.full((len(task.case), task.legal.shape[1]), NEVER)
     near, far = np.flatnonzero(left <= exact), np.flatnonzero(left > exact)
     if len(near):
         values[near] = lookahead(subset(task, near), depth=max(exact, 1))
     if len(far):
+        rng = np.random.default_rng(task.seed)
+        weights = np.zeros((task.k + 1, FEATURES), np.float32)
+        weights[:, 0] = 1
+        for _ in range(rounds):
+            weights = _learn(task, weights, rng, games, dice, ridge)
         values[far] = _worth(subset(task, far), weights)
     return values
 

@@ -118,6 +118,7 @@ SAYS: Mapping[str, str] = {
     "snake": "a protocol in which who came second comes first next",
     "blocks": "a protocol in which one side reveals everything before the other",
 }
+PLAIN = ("dice", "given", "alternate")  # what there is without a method: a baseline, never worth a try
 NEEDS_NUMBERS = ("second_opinion", "trained")  # cases whose items are numbers, as pixels are
 
 
@@ -324,14 +325,13 @@ def texts() -> list[str]:
 def suggest(trial: Trial, family: str | None = None, traits: Traits = ANY) -> Config:
     """A configuration of the space; with `family`, one of that family. Only what is `applicable` is offered.
 
-    Names of a restricted choice carry the family, so that one study may mix families. Raises ValueError for an unknown
-    family, or one of which nothing can run on such a testbed.
+    Names of a restricted choice carry the family, so that one study may mix families. Of a family of which nothing can
+    run on such a testbed, anything is offered. Raises ValueError for an unknown family.
     """
     if family is not None and family not in FAMILIES:
         raise ValueError(f"no family {family!r}; known: {', '.join(FAMILIES)}")
-    able = [p for p in SAYS if p not in NEEDS_NUMBERS or traits["game"] == "digits"]
-    offered = [p for p in able if p != "dice" and (family is None or p in FAMILIES[family])]
-    offered = offered or [p for p in able if p != "dice"]
+    able = [p for p in SAYS if p not in PLAIN and (p not in NEEDS_NUMBERS or traits["game"] == "digits")]
+    offered = [p for p in able if family is None or p in FAMILIES[family]] or able
     plan = _choose(trial, f"plan ({family or 'any'}, {traits['game']})", ("one of", *offered))
     role = next(r for r, plans in PLANS.items() if plan in plans)
     choices: dict[str, Value] = {"role": role, "plan": plan}
