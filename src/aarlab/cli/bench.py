@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Measurements, longer than tests.")
 app.command("ledger")(bench_ledger.ledger)
 app.command("audits")(bench_audits.audits)
 app.command("lock")(bench_lock.lock)
-app.command("debate")(bench_debate.debate)
+app.command()(bench_debate.debate)
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 
 

@@ -79,7 +79,7 @@ SPACE: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "second_opinion": {
         "weight": ("float", 0.1, 1.0),
         "width": ("log", 0.08, 0.8),
-        "zero": ("float", 0.0, 3.0),
+        "zero": ("float", 0.0, 6.0),
         "aside": ("one of", 0.0, 0.0, 0.1, 0.3),
     },
     "trained": {

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INSTANCES = 10
 CONFIGURATIONS = 24  # whose practice and sealed scores are compared
-TUNING = 48  # random configurations among which practice chooses
+TUNING = 72  # random configurations among which practice chooses
 SECRET = b"aarlab problems check"
 
 FLOOR, GAP, GAP_SES = 0.55, 0.08, 4.0

@@ -22,6 +22,7 @@ DEBATERS: Mapping[str, Player] = {
     "self-play": play.self_play,
     "minimax": lambda task: play.lookahead(task, depth=task.k),
 }
+SLOW = ("mcts", "self-play", "minimax")
 EXACT = 4  # reveals that minimax searches to the end in reasonable time
 
 
@@ -76,9 +77,10 @@ def honest_against_liars(s: Setting) -> Match:
     """Every debater for the truth against every debater for the best lie, in every case."""
     names = debaters(s.k)
     case, one, two = (x.ravel() for x in np.indices((len(s.y), len(names), len(names))))
-    slow = [i for i, name in enumerate(names) if name in ("mcts", "self-play")]
-    # the slow ones meet the strong ones alone, and not one another
-    keep = ~(np.isin(one, slow) & np.isin(two, slow))
+    slow = [i for i, name in enumerate(names) if name in SLOW]
+    # the slow ones do not meet one another, but for minimax, which is measured against itself
+    exact = [i for i, name in enumerate(names) if name == "minimax"]
+    keep = ~(np.isin(one, slow) & np.isin(two, slow)) | (np.isin(one, exact) & np.isin(two, exact))
     case, one, two = case[keep], one[keep], two[keep]
     return match(s, names, case, s.y[case], s.lie[case, s.y[case]], one, two, s.first[case])
 
