@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aarlab.report import charts, html, markup
+from aarlab.report import charts, html, markup, replay
 from aarlab.report.html import highlight, page, write_html
 from aarlab.report.markup import Html, el, embed_json
 from aarlab.report.view import View
@@ -255,3 +256,16 @@ class TestCharts:
         )
         told = sorted(y for p in people for y in p["released"]["y"])
         assert told and set(told) <= {s.released for s in view.submissions}
+
+
+def test_what_can_be_watched_is_data_and_its_script_is_admitted(fabricate: Fabricate) -> None:
+    plain = fabricate(**SMALL)
+    hostile = "</script><script>alert(1)</script>"
+    game = {
+        "question": hostile, "truth": "3", "lie": hostile, "image": [[0.0, 1.0], [0.5, 0.0]], "sentences": None,
+        "legal": [False, True, True, False], "before": 0.5, "won": True, "whole": True,
+        "steps": [{"item": 1, "side": "truth", "belief": 0.7}, {"item": 2, "side": "lie", "belief": 0.6}],
+    }  # fmt: skip
+    shown = page(replace(plain, exhibits=[game]))
+    assert "Watch it" in shown and 'class="replay"' in shown and markup.csp_hash(replay.SCRIPT)[1:-1] in shown
+    assert hostile not in shown and "Watch it" not in page(plain)

@@ -132,12 +132,12 @@ def test_processor_time_of_unreaped_children_counts() -> None:
     "hog",
     [
         "x = bytearray(2 * 10**9)",
-        "import os\nfor _ in range(5): os.fork()\nx = bytearray(200 * 2**20)\nimport time; time.sleep(20)",
+        "import os\nfor _ in range(5): os.fork()\nx = bytearray(200 * 2**20)\nimport time; time.sleep(60)",
     ],
     ids=["one process", "many small ones"],
 )
 def test_memory(layers: str, hog: str) -> None:
-    finished = python(hog, replace(LIMITS, processes=64, wall_seconds=10))
+    finished = python(hog, replace(LIMITS, processes=64, wall_seconds=30))
     assert finished.code == "memory", (finished.code, finished.stderr_tail[-300:])
     assert python("x = bytearray(200 * 2**20)").code == "ok"
 

@@ -128,9 +128,20 @@ def conduct(folder: Path, watch: Watch = lambda _: None) -> dict[str, Any]:
             "prepare": round(prepared, 1), "research": round(researched, 1),
             "finals": round(time.monotonic() - began - prepared - researched, 1),
         }  # fmt: skip
+        keep_exhibits(lab, yards["final"], summary)
         lab.log("finished", summary=summary)
         write_report(folder)
         return summary
+
+
+def keep_exhibits(lab: Lab, final: Yardstick, summary: dict[str, Any]) -> None:
+    """Keep what can be watched of the best method, on the first instance of `final`, for the report."""
+    if summary["best"] is None:
+        return
+    instance = final.instances[0]
+    output = lab.vault.output(str(summary["best"]["submission"]), instance.key)
+    if output is not None and (shown := list(lab.problem.exhibits(instance, output))):
+        (lab.folder / "exhibits.json").write_text(json.dumps(shown) + "\n")
 
 
 def open_records(folder: Path) -> tuple[Ledger, State, Vault]:

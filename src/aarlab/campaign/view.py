@@ -1,5 +1,6 @@
 """From a campaign's state to the plain view that the report shows."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,7 @@ def build(folder: Path, config: Config, state: State, ledger: Ledger) -> view.Vi
         gate=GATE.format(terms.floor),
         terms=terms,
         verdicts=problem.causal.verdicts if problem else None,
+        exhibits=_exhibits(folder),
         secret=state.started["secret"],
         placebo=state.started.get("placebo"),
         ended="" if state.ended in (None, "time", "experiments") else str(state.ended),
@@ -100,6 +102,15 @@ def command(config: Config, folder: Path) -> list[str]:
     if config.sandbox != "bwrap":
         words += ["--sandbox", config.sandbox]
     return [shlex.quote(w) for w in words]
+
+
+def _exhibits(folder: Path) -> list[Mapping[str, Any]]:
+    """What was kept to be watched, if anything; it is derived, and a report can do without."""
+    try:
+        kept = json.loads((folder / "exhibits.json").read_text())
+    except (OSError, ValueError):
+        return []
+    return kept if isinstance(kept, list) else []
 
 
 def _claims(state: State) -> dict[str, Score]:

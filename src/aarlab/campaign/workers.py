@@ -3,14 +3,15 @@
 Nothing that a researcher wrote runs here.
 """
 
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from multiprocessing.synchronize import Event
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -33,27 +34,29 @@ def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     for name in THREADS:
         os.environ[name] = "1"
     context = get_context("spawn")
-    leave = context.Event()
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_serve_the_parent, initargs=(leave,))
+    heard, held = context.Pipe(duplex=False)
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_serve_the_parent, initargs=(heard,))
     try:
         yield executor
     except BaseException:
-        leave.set()
+        held.close()
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+        held.close()
+        heard.close()
 
 
-def _serve_the_parent(leave: Event) -> None:
-    """Ctrl-C is for the parent to hear, which says when to leave; one that was killed leaves no worker behind."""
+def _serve_the_parent(heard: Connection) -> None:
+    """Ctrl-C is for the parent to hear. It holds the other end of the pipe until its workers shall leave; the kernel
+    lets go of it when the parent is killed. (An event would wait for workers that a signal to all has ended.)"""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    for wait in (leave.wait, parent.join if parent else leave.wait):
-        threading.Thread(target=_leave_after, args=(wait,), daemon=True).start()
+    threading.Thread(target=_leave_after, args=(heard,), daemon=True).start()
 
 
-def _leave_after(wait: Callable[[], object]) -> None:
-    wait()
+def _leave_after(heard: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        heard.recv_bytes()
     os._exit(1)
 
 

@@ -10,7 +10,6 @@ One at a time; drawing sealed sets, floors and ceilings are the yardstick's cost
 """
 
 import json
-import math
 import os
 import resource
 import statistics
@@ -30,10 +29,10 @@ from scipy import stats
 
 from aarlab.campaign import run
 from aarlab.campaign.config import Config
-from aarlab.kit.answers import check
 from aarlab.kit.client import Client
 from aarlab.kit.stats import Score, join
 from aarlab.lab import seal, snapshots
+from aarlab.lab.execution import cut
 from aarlab.lab.release import Known, answer
 from aarlab.lab.server import Server
 from aarlab.lab.service import Lab
@@ -172,8 +171,7 @@ class _Process:
         line = [sys.executable, "-m", "aarlab.kit.execute", str(self.folder), *map(str, folders)]
         home = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(PACKAGE.parent)}
         out = subprocess.run(line, env={**ENVIRONMENT, **home}, cwd=self.folder, capture_output=True, check=True).stdout
-        parts = np.split(np.frombuffer(out, "<f8"), np.cumsum([math.prod(s.shape) for s in specs])[:-1])
-        return [check(p.reshape(s.shape), s.shape, s.low, s.high) for p, s in zip(parts, specs, strict=True)]
+        return cut(out, specs)
 
 
 def _measure(work: Callable[[], Score]) -> tuple[Cost, float]:

@@ -109,8 +109,7 @@ class _Sandboxed:
     cpu_seconds: float = 0.0
 
     def __call__(self, folders: Sequence[Path], specs: Sequence[OutputSpec]) -> Sequence[NDArray[np.float64]]:
-        sizes = [math.prod(s.shape) for s in specs]
-        whole = limits(self.wall, 8 * sum(sizes))
+        whole = limits(self.wall, 8 * sum(math.prod(s.shape) for s in specs))
         left = replace(
             whole, wall_seconds=whole.wall_seconds - self.seconds, cpu_seconds=whole.cpu_seconds - self.cpu_seconds
         )
@@ -133,11 +132,16 @@ class _Sandboxed:
             said = _last_json(done.stderr_tail).get("message")
             told = said[:MAX_MESSAGE] if isinstance(said, str) and said else _explain(code, self.wall)
             raise _Failed(code, told)
-        if len(done.stdout) != 8 * sum(sizes):
-            came = f"{len(done.stdout) / 8:g} values came back"
-            raise _Failed("wrong_shape", f"{came}, {sum(sizes)} were expected")
-        parts = np.split(np.frombuffer(done.stdout, dtype="<f8"), np.cumsum(sizes)[:-1])
-        return [check(p.reshape(s.shape), s.shape, s.low, s.high) for p, s in zip(parts, specs, strict=True)]
+        return cut(done.stdout, specs)
+
+
+def cut(data: bytes, specs: Sequence[OutputSpec]) -> list[NDArray[np.float64]]:
+    """What the runner wrote, as one array a spec, each checked. Raises Refused."""
+    sizes = [math.prod(s.shape) for s in specs]
+    if len(data) != 8 * sum(sizes):
+        raise Refused("wrong_shape", f"{len(data) / 8:g} values came back, {sum(sizes)} were expected")
+    parts = np.split(np.frombuffer(data, dtype="<f8"), np.cumsum(sizes)[:-1])
+    return [check(p.reshape(s.shape), s.shape, s.low, s.high) for p, s in zip(parts, specs, strict=True)]
 
 
 def _last_json(text: bytes) -> dict[str, Any]:

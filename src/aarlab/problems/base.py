@@ -203,6 +203,10 @@ class Problem(Protocol):
     def notes(self, instance: Instance, output: NDArray[np.float64]) -> Mapping[str, float]:
         """Figures of an output besides its score, for the record and for who practises; empty if there are none."""
 
+    def exhibits(self, instance: Instance, output: NDArray[np.float64]) -> Sequence[Mapping[str, Any]]:
+        """Single rows of a method's output that a person can watch, as report/replay.py draws them; empty if there is
+        nothing to be watched."""
+
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score: ...
 
 

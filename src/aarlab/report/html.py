@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from aarlab import __version__
 from aarlab.kit.stats import Score
-from aarlab.report import words
+from aarlab.report import replay, words
 from aarlab.report.charts import chart_data
 from aarlab.report.markup import Child, Html, csp_hash, el, embed_json, join
 from aarlab.report.text import clean, line
@@ -40,10 +40,10 @@ def write_html(view: View, path: Path) -> None:
 
 def page(view: View) -> str:
     """The whole report as text."""
-    library, script = get_plotlyjs(), (HERE / "report.js").read_text()
+    own = [get_plotlyjs(), (HERE / "report.js").read_text(), *([replay.SCRIPT] if view.exhibits else [])]
     policy = (
-        f"default-src 'none'; script-src {csp_hash(library)} {csp_hash(script)}; style-src 'unsafe-inline'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {' '.join(map(csp_hash, own))}; "
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     )
     data = chart_data(view)
     body = el(
@@ -51,6 +51,7 @@ def page(view: View) -> str:
         header(view),
         references(view),
         leaderboard(view),
+        exhibits(view),
         climb_section(view, data["climb"]["outside"]),
         entropy_section(view),
         team(view),
@@ -66,12 +67,11 @@ def page(view: View) -> str:
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
         el("title", f"{line(str(view.summary['problem']), 60)}: {line(str(view.summary['campaign']), 60)}"),
-        el("style", Html((HERE / "report.css").read_text())),
+        el("style", Html((HERE / "report.css").read_text() + replay.STYLE)),
     )
     scripts = join(
         el("script", embed_json(data), id="data", type="application/json"),
-        el("script", Html(library)),
-        el("script", Html(script)),
+        *(el("script", Html(script)) for script in own),
     )
     return "<!doctype html>\n" + el("html", head, el("body", body, scripts), lang="en")
 
@@ -204,6 +204,14 @@ def badge(view: View, name: str, audit: Audit) -> Html:
 
 
 # The way there
+
+
+def exhibits(view: View) -> Html:
+    """Nothing, where the problem has nothing to be watched."""
+    if not view.exhibits:
+        return Html("")
+    lede = "Single rows of the best method on one instance of final, as many lost as won. What they show was sealed."
+    return section("Watch it", lede, replay.section(view.exhibits))
 
 
 def climb_section(view: View, outside: int) -> Html:

@@ -130,7 +130,8 @@ class View:
     argument vector that asked for it; folder: the campaign's folder as the user would type it; release: the
     policy in words; gate: what passing `select` takes, in words; ended: why it ended before its time, empty
     if it did not; placebo: the seed with which the sealed truth was redrawn, None if it is the real one; terms:
-    what the problem calls its references; verdicts: what it calls those of its two-by-two, None where it is not known.
+    what the problem calls its references; verdicts: what it calls those of its two-by-two, None where it is not known;
+    exhibits: single rows of the best method's output on `final`, to be watched (report/replay.py).
     """
 
     summary: Mapping[str, Any]
@@ -151,6 +152,7 @@ class View:
     placebo: int | None = None
     terms: Words = field(default_factory=Words)
     verdicts: Verdicts | None = None
+    exhibits: Sequence[Mapping[str, Any]] = ()
 
 
 def as_score(value: Mapping[str, Any] | Score | None, missing: str = "not measured") -> Score:

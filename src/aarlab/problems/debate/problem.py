@@ -32,6 +32,7 @@ from aarlab.problems.debate import referee, roles
 from aarlab.problems.debate.ablate import ABLATIONS, UNTRAINED
 from aarlab.problems.debate.causal import CAUSAL, WORDS
 from aarlab.problems.debate.check import check
+from aarlab.problems.debate.replay import recorded
 from aarlab.problems.debate.testbed import Cases, Draw, SetName, Testbed
 from aarlab.problems.words import Words
 
@@ -179,6 +180,9 @@ class Debate:
     def shown(self, instance: Instance) -> NDArray[np.str_] | None:
         inputs = np.load(instance.task / "inputs.npy", mmap_mode="r")
         return np.array([" ".join(row) for row in inputs]) if inputs.dtype.kind == "U" else None
+
+    def exhibits(self, instance: Instance, output: Array) -> Sequence[Mapping[str, Any]]:
+        return recorded(instance, np.asarray(output), self.question)
 
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score:
         return gap_recovered(method, floor, ceiling)

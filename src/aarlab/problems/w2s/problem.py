@@ -228,6 +228,9 @@ class W2S:
     def notes(self, instance: Instance, output: NDArray[np.float64]) -> Mapping[str, float]:
         return {}
 
+    def exhibits(self, instance: Instance, output: NDArray[np.float64]) -> Sequence[Mapping[str, Any]]:
+        return ()
+
     def gap(self, method: Outcomes, floor: Outcomes, ceiling: Outcomes) -> Score:
         return gap_recovered(method, floor, ceiling)
 

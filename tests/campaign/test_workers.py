@@ -1,0 +1,48 @@
+"""Worker processes end with whoever started them, whatever ended it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import os, sys, time
+from aarlab.campaign import workers
+if __name__ == "__main__":
+    with workers.pool(2) as pool:
+        list(pool.map(time.sleep, [1, 1]))  # until both run
+        jobs = [pool.submit(time.sleep, 60) for _ in range(2)]
+        pids = list(pool._processes)
+        print(*pids, flush=True)
+        if sys.argv[1] == "killed":
+            time.sleep(60)
+        if sys.argv[1] == "group":
+            for pid in pids:
+                os.kill(pid, 15)
+            time.sleep(1)
+        raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize("how", ["interrupted", "group", "killed"])
+def test_no_worker_outlives_its_parent_and_none_is_waited_for(tmp_path: Path, how: str) -> None:
+    """group: a signal to the whole process group (`timeout`, a terminal) ends the workers before their parent."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    parent = subprocess.Popen(
+        [sys.executable, str(program), how], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert parent.stdout is not None
+    pids = [int(word) for word in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    if how == "killed":
+        parent.send_signal(signal.SIGKILL)
+    assert parent.wait(30) != 0
+    until = time.monotonic() + 10
+    while (left := [pid for pid in pids if os.path.exists(f"/proc/{pid}")]) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left
