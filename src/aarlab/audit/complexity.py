@@ -4,6 +4,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
+from aarlab.kit.parse import tree as tree_of
 from aarlab.lab import snapshots
 
 PLAIN = {0, 1, -1, 2, 0.5}  # numbers that nobody tunes
@@ -17,7 +18,7 @@ def complexity(files: Mapping[str, str]) -> dict[str, Any]:
     and conditions of comprehensions; functions; imports: modules, sorted. Files that are no programs give no value.
     """
     try:
-        trees = [ast.parse(text) for _, text in sorted(snapshots.bare(files).items())]
+        trees = [tree_of(text) for _, text in sorted(snapshots.bare(files).items())]
     except (SyntaxError, ValueError, RecursionError) as error:
         return {"verdict": "informs", "value": None, "why": f"cannot be read as a program: {error}"}
     found = [_measure(tree) for tree in trees]

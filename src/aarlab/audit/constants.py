@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aarlab.kit.parse import tree as tree_of
 from aarlab.kit.spaces import SPACES
 from aarlab.lab import snapshots
 
@@ -62,7 +63,7 @@ def _dictionaries(kind: str) -> dict[str, bytes]:
     """For every stream, what it looks like in the kit and in the untuned baselines: 32 kB each, the commonest last."""
     texts = SPACES[kind].texts()
     texts = list(snapshots.bare({f"{i}.py": text for i, text in enumerate(texts)}).values())
-    trees = [ast.parse(t) for t in texts]
+    trees = [tree_of(t) for t in texts]
     streams = {
         "literals": "\n".join(_literals(t) for t in trees),
         "shape": "\n".join(_shape(t) for t in trees),
@@ -226,10 +227,10 @@ def measure(files: Mapping[str, str], kind: str) -> dict[str, Any]:
     """Deflated bytes of the streams over all programs of a method; `nodes` and their `monotony`; what may say names
     or read text, as it is written. Raises SyntaxError for what is no program."""
     programs = dict(sorted(snapshots.bare(files).items()))
-    trees = [ast.parse(text) for text in programs.values()]
+    trees = [tree_of(text) for text in programs.values()]
     shape = "\n".join(_shape(t) for t in trees)
     reads = [_reads(t, {Path(name).stem for name in programs}) for t in trees]
-    plain = "\n".join(ast.unparse(_without_docstrings(ast.parse(text))) for text in programs.values())
+    plain = "\n".join(ast.unparse(_without_docstrings(tree_of(text))) for text in programs.values())
     return {
         "literals": _deflated("\n".join(_literals(t) for t in trees), kind, "literals"),
         "names": _deflated("\n".join(dict.fromkeys(n for t in trees for n in _names(t))), kind, "text"),

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aarlab.kit.parse import tree as tree_of
 from aarlab.lab.state import State
 
 MANY = 8  # near-duplicates by one researcher that the record calls a pattern; an honest quota is half of it
@@ -60,7 +61,7 @@ def shape(files: Mapping[str, str]) -> str:
     parts = []
     for name, text in programs:
         try:
-            parts.append(name + ast.dump(_Plain().visit(ast.parse(text))))
+            parts.append(name + ast.dump(_Plain().visit(tree_of(text))))
         except RecursionError:  # deeper than can be walked: it is near to itself alone
             parts.append(name + text)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from aarlab.kit.cache import built
+from aarlab.kit.parse import tree as tree_of
 from aarlab.lab import forum
 
 MAX_BYTES = 64 * 1024
@@ -64,7 +65,7 @@ def validate(files: Mapping[str, str], entries: Sequence[str]) -> None:
 def _validate_code(name: str, text: str) -> ast.Module:
     try:
         encoding = tokenize.detect_encoding(io.BytesIO(text.encode()).readline)[0]
-        tree = ast.parse(text, filename=name)
+        tree = tree_of(text, name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         raise BadMethod(f"{name}:{line}: {getattr(error, 'msg', None) or type(error).__name__}") from error
@@ -90,7 +91,7 @@ def _validate_code(name: str, text: str) -> ast.Module:
 def entry(code: str, entries: Sequence[str]) -> str:
     """Which of the problem's entries the text of method.py defines. Raises BadMethod unless it is exactly one, and
     SyntaxError for what is no program."""
-    return _entry(ast.parse(code, filename="method.py"), entries)
+    return _entry(tree_of(code, "method.py"), entries)
 
 
 def _entry(tree: ast.Module, entries: Sequence[str]) -> str:
@@ -131,7 +132,7 @@ def _without_comments(text: str) -> str:
                 (row, start), (_, end) = token.start, token.end
                 lines[row - 1] = lines[row - 1][:start] + lines[row - 1][end:]
     except (tokenize.TokenError, IndexError, SyntaxError):
-        return ast.unparse(ast.parse(text)) + "\n"  # the parser takes it where the tokenizer does not
+        return ast.unparse(tree_of(text)) + "\n"  # the parser takes it where the tokenizer does not
     return "".join(lines)
 
 
@@ -155,7 +156,7 @@ def program(files: Mapping[str, str]) -> str:
     """
     trees = []
     for _, text in sorted((n, t) for n, t in files.items() if n.endswith(".py")):
-        tree, names = ast.parse(text), dict[str, str]()
+        tree, names = tree_of(text), dict[str, str]()
         imported = {a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)
                     for a in n.names}  # fmt: skip
         own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
