@@ -8,7 +8,7 @@ import pytest
 
 from aarlab.audit.legibility import ZooReader, legibility
 from aarlab.kit import zoo
-from aarlab.kit.zoo import table
+from aarlab.kit.choices import table
 from aarlab.problems import base
 
 READER = ZooReader(zoo)

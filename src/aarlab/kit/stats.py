@@ -150,3 +150,10 @@ def holm(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
             break
         rejected[int(i)] = True
     return rejected
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """Rank correlation and its lower 95% bound (Fisher's z with Bonett and Wright's 2000 standard error)."""
+    rho = float(stats.spearmanr(a, b).statistic)
+    se = np.sqrt((1 + rho**2 / 2) / (len(a) - 3))
+    return rho, float(np.tanh(np.arctanh(min(rho, 0.999999)) - 1.96 * se))

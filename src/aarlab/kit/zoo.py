@@ -7,13 +7,10 @@ A `Config` names a representation, up to two relabellers, an optional filter, a 
 (optuna itself is not imported here).
 """
 
-import hashlib
-import json
 import re
 import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,13 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aarlab.kit import blocks
+from aarlab.kit import blocks, choices
+from aarlab.kit.choices import Choices, Value, call, choose, told
 from aarlab.kit.heads import balance
 from aarlab.kit.represent import LAYERS, represent
 from aarlab.kit.task import W2STask
 from aarlab.kit.trials import RandomTrial, Trial
-
-Value = str | int | float | bool | None
 
 RELABELLERS: Mapping[str, Callable[..., Any]] = {
     f.__name__: f
@@ -48,51 +44,21 @@ TRIVIAL = "def run(task):\n    return task.teacher.test\n"
 REPRESENTATION = ("layers", "logprobs", "pca", "whiten", "logprob_scale")
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Choices):
     """Choices by name. Plain names: `layers`, `logprobs`, `pca`, `whiten`, `logprob_scale` (see
     `represent`), `first`, `label` (relabellers, "none" to skip), `filter`, `train`, `members` (bootstrap;
     1: none), `balance`. Dotted names are a stage's parameters: `label.k`, `train.ridge`. What is left out
     takes the block's default.
-
-    Raises ValueError for a choice that means nothing.
     """
 
-    choices: Mapping[str, Value]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", MappingProxyType(dict(sorted(self.choices.items()))))
+    def check(self) -> None:
         check(self)
-
-    def __hash__(self) -> int:
-        return hash(self.json())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Config) and self.json() == other.json()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Config, (dict(self.choices),)
-
-    def asdict(self) -> dict[str, Value]:
-        return dict(self.choices)
-
-    def json(self) -> str:
-        return json.dumps(self.asdict(), sort_keys=True)
-
-    @classmethod
-    def parse(cls, text: str) -> "Config":
-        """Read what `json` wrote."""
-        return cls(json.loads(text))
 
     @property
     def name(self) -> str:
         """Stages and a short hash: "elicit-confident-logistic-1f2e3d"."""
         parts = [str(self.choices.get(s, "none")) for s in STAGES]
-        return "-".join([*(p for p in parts if p != "none"), hashlib.sha256(self.json().encode()).hexdigest()[:6]])
-
-    def parameters(self, stage: str) -> dict[str, Value]:
-        """Arguments of one stage."""
-        return {k.partition(".")[2]: v for k, v in self.choices.items() if k.startswith(stage + ".")}
+        return "-".join([*(p for p in parts if p != "none"), self.tag])
 
 
 # The eleven families of the AAR study, and the blocks that make a method one of theirs ("stage:block").
@@ -198,7 +164,7 @@ def run(task: W2STask, config: Config) -> NDArray[np.float64]:
     """(n_test,) P(y = 1). Raises ValueError where the configuration is not `applicable`."""
     c = config.choices
     if c.get("train") == "zero_shot":
-        return blocks.zero_shot(task, **config.parameters("train"))  # type: ignore[arg-type]
+        return blocks.zero_shot(task, **config.parameters("train"))
     x, x_test = represent(task, **{k: c[k] for k in REPRESENTATION if k in c})  # type: ignore[arg-type]
     y, weight = task.weak, np.ones(len(x), np.float32)
     for stage in ("first", "label", "filter"):
@@ -217,14 +183,6 @@ def run(task: W2STask, config: Config) -> NDArray[np.float64]:
 def source(config: Config) -> str:
     """The text of a method.py whose `run(task)` gives exactly what `run(task, config)` gives."""
     c = config.choices
-
-    def call(name: str, first: str, arguments: Mapping[str, Value]) -> str:
-        given = "".join(f", {k}={v!r}" for k, v in arguments.items())
-        line = f"{name}({first}{given})"
-        if len(line) < 85:
-            return line
-        inner = "".join(f"        {a},\n" for a in [first, *(f"{k}={v!r}" for k, v in arguments.items())])
-        return f"{name}(\n{inner}    )"
 
     if c.get("train") == "zero_shot":
         imports = ["from aarlab.kit.blocks import zero_shot"]
@@ -295,22 +253,8 @@ def what(config: Config) -> str:
 
 
 def card(config: Config, why: str, forecast: tuple[float, float, float]) -> str:
-    """The text of card.toml. forecast: effect on gap recovered against the best known, and its 90%
-    interval's ends.
-
-    Raises ValueError unless low <= effect <= high.
-    """
-    effect, low, high = (float(v) for v in forecast)
-    if not low <= effect <= high:
-        raise ValueError(f"a forecast needs low <= effect <= high, not {low}, {effect}, {high}")
-    fields = {"name": config.name, "what": what(config), "why": why, "family": family(config)}
-    lines = [f"{k} = {_quoted(v)}" for k, v in fields.items()]
-    return "\n".join([*lines, "", "[forecast]", f"effect = {effect!r}", f"low = {low!r}", f"high = {high!r}", ""])
-
-
-def _quoted(text: str) -> str:
-    """A JSON string is a TOML basic string but for the delete character, and TOML knows no lone surrogates."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f").encode(errors="replace").decode()
+    """The text of card.toml (kit/choices.py). Raises ValueError unless low <= effect <= high."""
+    return choices.card(config.name, what(config), why, family(config), forecast)
 
 
 def read_card(card: str) -> Config | None:
@@ -330,25 +274,14 @@ def plant_card(card: str, seed: int) -> str | None:
     config = read_card(card)
     if config is None:
         return None
-    rng, choices = np.random.default_rng(seed), config.asdict()
+    rng, now_chosen = np.random.default_rng(seed), config.asdict()
     for stage, known in (("label", RELABELLERS), ("filter", FILTERS), ("train", TRAINERS)):
-        if (now := choices.get(stage, "none")) not in ("none", "zero_shot"):
-            kept = {k: v for k, v in choices.items() if not k.startswith(f"{stage}.")}
+        if (now := now_chosen.get(stage, "none")) not in ("none", "zero_shot"):
+            kept = {k: v for k, v in now_chosen.items() if not k.startswith(f"{stage}.")}
             others = [b for b in sorted(known) if b not in (now, "ccs", "zero_shot_prior")]
-            false, said = Config(kept | {stage: str(rng.choice(others))}), tomllib.loads(card)
-            text = f"name = {_quoted(str(said.get('name', '')))}\nwhat = {_quoted(what(false))}\n"
-            return text + (table(false) if "choices" in said else "")
+            false = Config(kept | {stage: str(rng.choice(others))})
+            return told(tomllib.loads(card), false, what(false))
     return None
-
-
-def table(config: Config) -> str:
-    """A configuration as the table of a card. TOML knows no None: what is None is left out, and is None by default."""
-    lines = [
-        f"{_quoted(k)} = {_quoted(v) if isinstance(v, str) else json.dumps(v)}"
-        for k, v in config.asdict().items()
-        if v is not None
-    ]
-    return "\n".join(["", "[choices]", *lines, ""])
 
 
 def _from_words(said: str) -> dict[str, Value]:
@@ -480,13 +413,13 @@ def suggest(trial: Trial, family: str | None = None, traits: Mapping[str, Any] =
         wanted = [name for s, _, name in marks if s == stage and name in everything]
         if not wanted:
             where_all = where.replace(str(family), "any")
-            return _choose(trial, stage + where_all, ("one of", *everything))
-        return _choose(trial, stage + where, ("one of", *wanted))
+            return choose(trial, stage + where_all, ("one of", *everything))
+        return choose(trial, stage + where, ("one of", *wanted))
 
     choices: dict[str, Value] = {}
     for name, spec in SPACE["represent"].items():
         if "logprob" not in name or logprobs:
-            choices[name] = _choose(trial, name, spec)
+            choices[name] = choose(trial, name, spec)
     if not choices.get("logprobs", True):
         choices.pop("logprob_scale", None)
     picked = {
@@ -496,28 +429,18 @@ def suggest(trial: Trial, family: str | None = None, traits: Mapping[str, Any] =
         "train": pick("train", list(TRAINERS)),
     }
     if any(s == "members" for s, _, _ in marks):
-        choices["members"] = _choose(trial, "members" + where, ("one of", 3, 5, 10, 15))
+        choices["members"] = choose(trial, "members" + where, ("one of", 3, 5, 10, 15))
     else:
-        choices["members"] = _choose(trial, "members", ("one of", *MEMBERS))
+        choices["members"] = choose(trial, "members", ("one of", *MEMBERS))
     if not paired:
-        choices["balance"] = _choose(trial, "balance", ("one of", False, True))
+        choices["balance"] = choose(trial, "balance", ("one of", False, True))
     for stage, block in picked.items():
         if block == "none":
             continue
         choices[stage] = block
         for name, spec in SPACE[block].items():
-            choices[f"{stage}.{name}"] = _choose(trial, f"{stage}.{block}.{name}", spec)
+            choices[f"{stage}.{name}"] = choose(trial, f"{stage}.{block}.{name}", spec)
     return Config(choices)
-
-
-def _choose(trial: Trial, name: str, spec: tuple[Any, ...]) -> Any:
-    kind, *rest = spec
-    if kind == "one of":
-        return trial.suggest_categorical(name, tuple(rest))
-    if kind == "int":
-        return trial.suggest_int(name, *rest)
-    value = trial.suggest_float(name, *rest, log=kind == "log")
-    return float(f"{value:.3g}")  # three digits read well in a method.py and tune as well as sixteen
 
 
 def sample(rng: np.random.Generator, family: str | None = None, traits: Mapping[str, Any] = ANY) -> Config:

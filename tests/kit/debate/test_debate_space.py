@@ -8,6 +8,7 @@ import pytest
 from games import task
 
 from aarlab.kit.answers import Refused
+from aarlab.kit.choices import table
 from aarlab.kit.debate import space
 from aarlab.kit.debate.task import JudgeTask, ProtocolTask
 
@@ -47,7 +48,7 @@ def test_a_written_method_answers_as_its_configuration(config: space.Config, tmp
 def test_a_configuration_survives_being_written_down(config: space.Config) -> None:
     assert space.Config.parse(config.json()) == config
     assert space.read_card(space.card(config, "why", (0.0, -1.0, 1.0)) + "") is not None
-    text = f'name = "x"\n{space.table(config)}'
+    text = f'name = "x"\n{table(config)}'
     assert space.read_card(text) == config
     planted = space.plant_card(text, 3)
     assert planted is not None and space.read_card(planted) != config

@@ -9,20 +9,21 @@ import torch
 
 from aarlab.problems.debate import load
 from aarlab.problems.debate.digits import TESTBEDS, data, judge
-from aarlab.problems.debate.testbed import SETS
+from aarlab.problems.draws import SETS
+from aarlab.problems.images import archive
 
 
 def test_units_are_split_once_and_sets_are_alike() -> None:
     parts = data.units()
     every = np.concatenate(list(parts.values()))
     assert len(every) == len(set(every)) == 1797
-    digits = data.archive()[1]
+    digits = archive()[1]
     for name in SETS:
         assert np.array_equal(np.bincount(digits[parts[name]]), np.full(10, data.PER_DIGIT))
 
 
 def test_concepts_of_practice_and_of_sealed_sets_differ() -> None:
-    images, digits = data.archive()
+    images, digits = archive()
     plain = data.draw("practice", np.random.default_rng(0)).cases
     assert np.array_equal(plain.shown["inputs"], images[plain.unit])
     assert np.array_equal(plain.y, digits[plain.unit])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from aarlab.problems.images import archive
 from aarlab.problems.w2s.digits import TESTBED, data, model, teacher, weights
 from aarlab.problems.w2s.digits.student import LAYERS, WIDTH, load_encoder, save_encoder, train_encoder
 from aarlab.problems.w2s.testbed import SETS, Draw, Labelled, SetName
@@ -67,7 +68,7 @@ def test_concepts_come_from_the_family_of_the_set() -> None:
         seen = set()
         for seed in range(12):
             draw = TESTBED.draw(name, np.random.default_rng(seed))  # type: ignore[arg-type]
-            wanted = frozenset(data.archive()[1][draw.pool.unit[draw.pool.y == 1]].tolist())
+            wanted = frozenset(archive()[1][draw.pool.unit[draw.pool.y == 1]].tolist())
             assert wanted in sides
             assert draw.concept.endswith(", ".join(map(str, sorted(wanted))))
             seen.add(wanted)
@@ -184,7 +185,7 @@ def test_pretraining_is_seeded_and_reads_no_set(monkeypatch: pytest.MonkeyPatch)
     same = [torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True)]
     other = [torch.equal(p, q) for p, q in zip(a.parameters(), c.parameters(), strict=True)]
     assert all(same) and not all(other) and shares[-1] == 1.0
-    images, digits = data.archive()
+    images, digits = archive()
     blanked = np.where(np.isin(np.arange(len(images)), data.units()["pretrain"])[:, None, None], images, 0)
     for module in ("data", "student"):
         monkeypatch.setattr(f"aarlab.problems.w2s.digits.{module}.archive", lambda: (blanked, digits * 0))

@@ -4,12 +4,9 @@ A `Config` names a role, a plan for it and the plan's parameters; `run` runs it,
 method.py that gives exactly the same answers.
 """
 
-import hashlib
-import json
 import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aarlab.kit import choices
+from aarlab.kit.choices import Choices, Value, call, choose, told
 from aarlab.kit.debate import judging, play
 from aarlab.kit.debate.task import DebateTask, JudgeTask, ProtocolTask, Task
 from aarlab.kit.trials import RandomTrial, Trial
 
-Value = str | int | float | bool
 Traits = Mapping[str, Any]
 ANY: Traits = {"game": "digits", "k": 4, "answers": 10}
 TRIVIAL = "def debater(task):\n    return task.open().argmax(1)\n"
@@ -122,36 +120,12 @@ PLAIN = ("dice", "given", "alternate")  # what there is without a method: a base
 NEEDS_NUMBERS = ("second_opinion", "trained")  # cases whose items are numbers, as pixels are
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Choices):
     """Choices by name: `role`, `plan`, the plan's parameters as `plan.NAME`; a debater's `tie` and `within`. What is
-    left out takes its default. Raises ValueError for a choice that means nothing."""
+    left out takes its default."""
 
-    choices: Mapping[str, Value]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", MappingProxyType(dict(sorted(self.choices.items()))))
+    def check(self) -> None:
         check(self)
-
-    def __hash__(self) -> int:
-        return hash(self.json())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Config) and self.json() == other.json()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Config, (dict(self.choices),)
-
-    def asdict(self) -> dict[str, Value]:
-        return dict(self.choices)
-
-    def json(self) -> str:
-        return json.dumps(self.asdict(), sort_keys=True)
-
-    @classmethod
-    def parse(cls, text: str) -> "Config":
-        """Read what `json` wrote."""
-        return cls(json.loads(text))
 
     @property
     def role(self) -> str:
@@ -162,17 +136,13 @@ class Config:
         return str(self.choices["plan"])
 
     @property
-    def parameters(self) -> dict[str, Value]:
-        return {k.removeprefix("plan."): v for k, v in self.choices.items() if k.startswith("plan.")}
-
-    @property
     def move(self) -> dict[str, Value]:
         return {k: self.choices[k] for k in MOVE if k in self.choices}
 
     @property
     def name(self) -> str:
         """Role, plan and a short hash: "debater-lookahead-1f2e3d"."""
-        return f"{self.role}-{self.plan}-{hashlib.sha256(self.json().encode()).hexdigest()[:6]}"
+        return f"{self.role}-{self.plan}-{self.tag}"
 
 
 def check(config: Config) -> None:
@@ -216,7 +186,7 @@ def applicable(config: Config, traits: Traits) -> bool:
     """Whether the configuration can run on a testbed of such traits, in reasonable time."""
     if config.plan in NEEDS_NUMBERS and traits["game"] != "digits":
         return False
-    deep = int(config.parameters.get("depth", 2)) if config.plan == "lookahead" else 1
+    deep = int(config.parameters("plan").get("depth", 2)) if config.plan == "lookahead" else 1
     return deep < EXACT or int(traits["k"]) <= EXACT
 
 
@@ -224,9 +194,9 @@ def run(task: Task, config: Config) -> NDArray[np.float64]:
     """What the method returns for the task. Raises ValueError for a task of another role."""
     plan = PLANS[config.role][config.plan]
     if isinstance(task, DebateTask) and config.role == "debater":
-        return play.choose(task, plan(task, **config.parameters), **config.move)  # type: ignore[arg-type]
+        return play.choose(task, plan(task, **config.parameters("plan")), **config.move)  # type: ignore[arg-type]
     if isinstance(task, JudgeTask) and config.role == "judge":
-        return np.asarray(plan(task, **config.parameters), np.float64)
+        return np.asarray(plan(task, **config.parameters("plan")), np.float64)
     if isinstance(task, ProtocolTask) and config.role == "protocol":
         return np.array(plan(task.k), np.float64)
     raise ValueError(f"a {config.role} cannot answer a {type(task).__name__}")
@@ -238,22 +208,16 @@ def source(config: Config) -> str:
     if config.role == "debater":
         imports = f"from aarlab.kit.debate.play import choose, {config.plan}\n"
         imports += "from aarlab.kit.debate.task import DebateTask"
-        values = _call(config.plan, "task", config.parameters)
-        body = f"    values = {values}\n    return {_call('choose', 'task, values', config.move)}"
+        values = call(config.plan, "task", config.parameters("plan"))
+        body = f"    values = {values}\n    return {call('choose', 'task, values', config.move)}"
         kind = "DebateTask"
     elif config.role == "judge":
         imports = f"from aarlab.kit.debate.judging import {config.plan}\nfrom aarlab.kit.debate.task import JudgeTask"
-        body, kind = f"    return {_call(config.plan, 'task', config.parameters)}", "JudgeTask"
+        body, kind = f"    return {call(config.plan, 'task', config.parameters('plan'))}", "JudgeTask"
     else:
         imports = f"from aarlab.kit.debate.space import {config.plan}\nfrom aarlab.kit.debate.task import ProtocolTask"
         body, kind = f"    return np.array({config.plan}(task.k))", "ProtocolTask"
     return f"{title}\n\nimport numpy as np\n\n{imports}\n\n\ndef {config.role}(task: {kind}) -> np.ndarray:\n{body}\n"
-
-
-def _call(name: str, first: str, arguments: Mapping[str, Value]) -> str:
-    given = [first, *(f"{k}={v!r}" for k, v in arguments.items())]
-    line = f"{name}({', '.join(given)})"
-    return line if len(line) < 85 else f"{name}(\n" + "".join(f"        {a},\n" for a in given) + "    )"
 
 
 def what(config: Config) -> str:
@@ -267,19 +231,8 @@ def family(config: Config) -> str:
 
 
 def card(config: Config, why: str, forecast: tuple[float, float, float]) -> str:
-    """The text of card.toml. forecast: effect on gap recovered against the best known, and its 90% interval's ends.
-    Raises ValueError unless low <= effect <= high."""
-    effect, low, high = (float(v) for v in forecast)
-    if not low <= effect <= high:
-        raise ValueError(f"a forecast needs low <= effect <= high, not {low}, {effect}, {high}")
-    fields = {"name": config.name, "what": what(config), "why": why, "family": family(config)}
-    lines = [f"{k} = {_quoted(v)}" for k, v in fields.items()]
-    return "\n".join([*lines, "", "[forecast]", f"effect = {effect!r}", f"low = {low!r}", f"high = {high!r}", ""])
-
-
-def _quoted(text: str) -> str:
-    """A JSON string is a TOML basic string but for the delete character, and TOML knows no lone surrogates."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f").encode(errors="replace").decode()
+    """The text of card.toml (kit/choices.py). Raises ValueError unless low <= effect <= high."""
+    return choices.card(config.name, what(config), why, family(config), forecast)
 
 
 def read_card(card: str) -> Config | None:
@@ -305,15 +258,7 @@ def plant_card(card: str, seed: int) -> str | None:
         return None
     others = sorted(set(PLANS[config.role]) - {config.plan})
     false = _of(config.role, str(np.random.default_rng(seed).choice(others)))
-    said = tomllib.loads(card)
-    text = f"name = {_quoted(str(said.get('name', '')))}\nwhat = {_quoted(what(false))}\n"
-    return text + (table(false) if "choices" in said else "")
-
-
-def table(config: Config) -> str:
-    """A configuration as the table of a card."""
-    lines = [f"{_quoted(k)} = {_quoted(v) if isinstance(v, str) else json.dumps(v)}" for k, v in config.choices.items()]
-    return "\n".join(["", "[choices]", *lines, ""])
+    return told(tomllib.loads(card), false, what(false))
 
 
 def texts() -> list[str]:
@@ -332,25 +277,15 @@ def suggest(trial: Trial, family: str | None = None, traits: Traits = ANY) -> Co
         raise ValueError(f"no family {family!r}; known: {', '.join(FAMILIES)}")
     able = [p for p in SAYS if p not in PLAIN and (p not in NEEDS_NUMBERS or traits["game"] == "digits")]
     offered = [p for p in able if family is None or p in FAMILIES[family]] or able
-    plan = _choose(trial, f"plan ({family or 'any'}, {traits['game']})", ("one of", *offered))
+    plan = choose(trial, f"plan ({family or 'any'}, {traits['game']})", ("one of", *offered))
     role = next(r for r, plans in PLANS.items() if plan in plans)
-    choices: dict[str, Value] = {"role": role, "plan": plan}
+    chosen: dict[str, Value] = {"role": role, "plan": plan}
     for name, spec in SPACE[plan].items():
-        choices[f"plan.{name}"] = _choose(trial, f"{plan}.{name}", spec)
+        chosen[f"plan.{name}"] = choose(trial, f"{plan}.{name}", spec)
     if role == "debater":
-        choices["tie"] = _choose(trial, "tie", ("one of", "first", "last", "bright", "dice"))
-        choices["within"] = _choose(trial, "within", ("one of", 0.0, 0.0, 0.05, 0.2))
-    return Config(choices)
-
-
-def _choose(trial: Trial, name: str, spec: tuple[Any, ...]) -> Any:
-    kind, *rest = spec
-    if kind == "one of":
-        return trial.suggest_categorical(name, tuple(rest))
-    if kind == "int":
-        return trial.suggest_int(name, *rest)
-    value = trial.suggest_float(name, *rest, log=kind == "log")
-    return float(f"{value:.3g}")  # three digits read well in a method.py and tune as well as sixteen
+        chosen["tie"] = choose(trial, "tie", ("one of", "first", "last", "bright", "dice"))
+        chosen["within"] = choose(trial, "within", ("one of", 0.0, 0.0, 0.05, 0.2))
+    return Config(chosen)
 
 
 def sample(rng: np.random.Generator, family: str | None = None, traits: Traits = ANY) -> Config:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats as distributions
 
 from aarlab.kit.cache import cache_dir
 from aarlab.kit.debate import space
-from aarlab.kit.stats import Outcomes, Score, accuracy, difference, join
+from aarlab.kit.stats import Outcomes, Score, accuracy, difference, join, spearman
 from aarlab.problems.base import Instance, OutputSpec
 
 if TYPE_CHECKING:
@@ -141,13 +140,6 @@ def configurations(problem: "Debate", count: int) -> list[space.Config]:
     """Random configurations of the space that apply to the testbed; always the same ones."""
     rng = np.random.default_rng(0)
     return [space.sample(rng, None, problem.traits) for _ in range(count)]
-
-
-def spearman(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    """Rank correlation and its lower 95% bound (Fisher's z with Bonett and Wright's 2000 standard error)."""
-    rho = float(distributions.spearmanr(a, b).statistic)
-    se = np.sqrt((1 + rho**2 / 2) / (len(a) - 3))
-    return rho, float(np.tanh(np.arctanh(min(rho, 0.999999)) - 1.96 * se))
 
 
 def _references(problem: "Debate", instances: Sequence[Instance]) -> tuple[Outcomes, Outcomes]:

@@ -5,17 +5,12 @@ judge (other training cases, other initialisation); sealed instances have all ca
 Judges are trained BLOCK at a time, in one batched network.
 """
 
-import hashlib
-import hmac
 import inspect
 import json
-import os
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +20,8 @@ from numpy.typing import NDArray
 from aarlab.kit.cache import built, cache_dir
 from aarlab.kit.debate import play, space
 from aarlab.kit.debate.task import NOTHING, load
-from aarlab.kit.stats import Outcomes, Score, gap_recovered, join
+from aarlab.kit.stats import Outcomes, Score, gap_recovered
+from aarlab.problems import draws
 from aarlab.problems.base import Ablation, Ask, Direction, Instance, OutputSpec, References
 from aarlab.problems.causes import Causal
 from aarlab.problems.debate import referee, roles
@@ -33,13 +29,11 @@ from aarlab.problems.debate.ablate import ABLATIONS, UNTRAINED
 from aarlab.problems.debate.causal import CAUSAL, WORDS
 from aarlab.problems.debate.check import check
 from aarlab.problems.debate.replay import recorded
-from aarlab.problems.debate.testbed import Cases, Draw, SetName, Testbed
+from aarlab.problems.debate.testbed import Cases, Draw, Testbed
 from aarlab.problems.words import Words
 
 VERSION = 1  # part of every cache key: raise it when a draw or an instance changes
 BLOCK = 10  # judges that are trained side by side
-CLIMBABLE_ROWS = 2000
-SMALL_QUOTA = 50
 TESTBEDS = ("digits", "digits-6", "reading")
 Array = NDArray[np.float64]
 
@@ -89,11 +83,11 @@ class Debate:
 
     @property
     def climbable(self) -> bool:
-        return len(np.load(self._draw("practice", 0, b"practice") / "cases.y.npy")) >= CLIMBABLE_ROWS
+        return len(np.load(self._draw("practice", 0, b"practice") / "cases.y.npy")) >= draws.CLIMBABLE_ROWS
 
     @property
     def quota(self) -> int | None:
-        return None if self.climbable else SMALL_QUOTA
+        return None if self.climbable else draws.SMALL_QUOTA
 
     @property
     def traits(self) -> Mapping[str, Any]:
@@ -105,8 +99,7 @@ class Debate:
 
     @property
     def directions(self) -> Sequence[Direction]:
-        text = resources.files(__package__).joinpath("directions.toml").read_text()
-        return [Direction(**d) for d in tomllib.loads(text)["direction"]]
+        return draws.directions(__package__)
 
     @property
     def transfers(self) -> Sequence[str]:
@@ -215,19 +208,7 @@ class Debate:
 
     def control_practice(self, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:
         home = cache_dir() / "control" / f"{self.fingerprint}-{_kit_fingerprint()}" / self.testbed.name
-        paths = {n: home / f"{seed}-{n}-{seeds[0]}-{len(seeds)}.json" for n in numbers}
-        missing = [n for n in numbers if not paths[n].exists()]
-        instances = [self.practice(s) for s in seeds] if missing else []
-        references = [self.references(i) for i in instances]
-        floor, ceiling = (join([getattr(r, w) for r in references]) if missing else None for w in ("floor", "ceiling"))
-        home.mkdir(parents=True, exist_ok=True)
-        for n in missing:
-            outcomes = join([self.score(i, self.control(seed, n, i)) for i in instances])
-            assert floor is not None and ceiling is not None
-            draft = paths[n].with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(self.gap(outcomes, floor, ceiling).mean))
-            draft.rename(paths[n])
-        return [json.loads(paths[n].read_text()) for n in numbers]
+        return draws.control_practice(self, home, seed, numbers, seeds)
 
     def _control_config(self, seed: int, number: int) -> space.Config:
         return space.sample(np.random.default_rng([seed, number]), None, self.traits)
@@ -263,10 +244,11 @@ class Debate:
     def _draw(self, set_name: str, draw: int, secret: bytes) -> Path:
         """The folder of a draw, made at first use: practice in the cache, sealed sets in the vault's store."""
         folder = self._home(set_name) / f"{set_name}-{draw}"
-        return built(folder, lambda d: self._write_draw(d, set_name, _seed(secret, f"{self.name}/{set_name}/{draw}")))
+        seed = draws.seed(secret, f"{self.name}/{set_name}/{draw}")
+        return built(folder, lambda d: self._write_draw(d, set_name, seed))
 
     def _write_draw(self, folder: Path, set_name: str, seed: int) -> None:
-        rows: SetName = set_name  # type: ignore[assignment]
+        rows: draws.SetName = set_name  # type: ignore[assignment]
         draw = self.testbed.draw(rows, np.random.default_rng(seed))
         for part, cases in (("cases", draw.cases), ("training", draw.training)):
             _save_cases(folder, part, cases)
@@ -284,7 +266,7 @@ class Debate:
         block = number // BLOCK
         folder = source.parent / f"{source.name}.instances" / str(block)
         stem = "practice" if set_name == "practice" else f"{set_name}/{draw}"
-        seeds = [_seed(secret, f"{self.name}/{stem}/{block * BLOCK + i}") for i in range(BLOCK)]
+        seeds = [draws.seed(secret, f"{self.name}/{stem}/{block * BLOCK + i}") for i in range(BLOCK)]
         built(folder, lambda made: self._write_block(made, source, set_name, seeds))
         mine = folder / str(number % BLOCK)
         truth = {p.stem: np.load(p) for p in sorted((mine / "lab").glob("*.npy"))}
@@ -361,25 +343,14 @@ def _load_cases(folder: Path, part: str) -> Cases:
     return Cases(shown, *(np.load(folder / f"{part}.{n}.npy") for n in ("values", "legal", "y", "unit", "ood")))
 
 
-def _seed(secret: bytes, label: str) -> int:
-    """256 bits that only the holder of the secret can know; one for every label."""
-    return int.from_bytes(hmac.new(secret, label.encode(), hashlib.sha256).digest(), "big")
-
-
 @cache
 def _fingerprint(home: Path) -> str:
     """Changes when the testbed's code changes, or the engine's that draws lies and floors."""
-    digest = hashlib.sha256()
-    engine = [Path(m.__file__ or "") for m in (referee, play, sys.modules[__name__])]
-    for path in [*sorted(p for p in home.iterdir() if p.suffix in (".py", ".json", ".toml")), *engine]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+    engine = [Path(m.__file__ or "") for m in (referee, play, draws, sys.modules[__name__])]
+    return draws.digest([*draws.sources(home), *engine])
 
 
 @cache
 def _kit_fingerprint() -> str:
     """Changes when anything changes that decides what a configuration does."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(space.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return draws.digest(sorted(Path(space.__file__).parent.rglob("*.py")))

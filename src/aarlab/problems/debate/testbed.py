@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit.debate.task import Judge
+from aarlab.problems.draws import SetName
 
-SetName = Literal["practice", "search", "select", "final"]
-SETS: tuple[SetName, ...] = ("practice", "search", "select", "final")
 Arrays = Mapping[str, NDArray[Any]]
 
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats as distributions
 
 from aarlab.kit import zoo
 from aarlab.kit.cache import cache_dir
-from aarlab.kit.stats import Outcomes, Score, accuracy, difference, join
+from aarlab.kit.stats import Outcomes, Score, accuracy, difference, join, spearman
 from aarlab.kit.task import W2STask
 from aarlab.problems.base import Instance
 
@@ -100,13 +99,6 @@ def configurations(problem: "W2S", count: int) -> list[zoo.Config]:
     """Random configurations of the zoo that apply to the testbed; always the same ones."""
     traits, rng = problem.traits, np.random.default_rng(0)
     return [zoo.sample(rng, None, traits) for _ in range(count)]
-
-
-def spearman(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    """Rank correlation and its lower 95% bound (Fisher's z with Bonett and Wright's 2000 standard error)."""
-    rho = float(distributions.spearmanr(a, b).statistic)
-    se = np.sqrt((1 + rho**2 / 2) / (len(a) - 3))
-    return rho, float(np.tanh(np.arctanh(min(rho, 0.999999)) - 1.96 * se))
 
 
 def _references(problem: "W2S", instances: Sequence[Instance]) -> tuple[Outcomes, Outcomes]:

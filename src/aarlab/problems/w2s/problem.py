@@ -5,17 +5,13 @@ features turned by one random rotation. An *instance* of it has its own teacher 
 initialisation) and its own part of the pool; the test rows are those of the draw.
 """
 
-import hashlib
-import hmac
 import inspect
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +22,9 @@ from safetensors import safe_open
 from aarlab.kit import blocks, zoo
 from aarlab.kit.cache import built, cache_dir
 from aarlab.kit.represent import represent
-from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered, join
+from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered
 from aarlab.kit.task import W2STask
+from aarlab.problems import draws
 from aarlab.problems.base import Ablation, Ask, Direction, Instance, OutputSpec, References
 from aarlab.problems.causes import Causal
 from aarlab.problems.w2s.ablate import Source, ablations
@@ -37,8 +34,6 @@ from aarlab.problems.w2s.testbed import Labelled, SetName, Testbed
 from aarlab.problems.words import Words
 
 VERSION = 3  # part of every cache key: raise it when a draw or an instance changes
-CLIMBABLE_ROWS = 2000
-SMALL_QUOTA = 50
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("teacher", "pool", "test")
 STUDENT_OF: Mapping[str, int] = {"practice": 0, "search": 1, "select": 2, "final": 2}
@@ -48,11 +43,6 @@ WORDS = Words(
     between="what the weak teacher reaches (0) and what the student reaches when trained on true labels (1)",
     rival="its teacher", start="teacher", scored="accuracy",
 )  # fmt: skip
-
-
-def load_directions() -> Sequence[Direction]:
-    text = resources.files(__package__).joinpath("directions.toml").read_text()
-    return [Direction(**d) for d in tomllib.loads(text)["direction"]]
 
 
 @dataclass(frozen=True)
@@ -94,7 +84,7 @@ class W2S:
 
     @property
     def climbable(self) -> bool:
-        return self.test_rows >= CLIMBABLE_ROWS
+        return self.test_rows >= draws.CLIMBABLE_ROWS
 
     @property
     def traits(self) -> Mapping[str, Any]:
@@ -103,11 +93,11 @@ class W2S:
 
     @property
     def quota(self) -> int | None:
-        return None if self.climbable else SMALL_QUOTA
+        return None if self.climbable else draws.SMALL_QUOTA
 
     @property
     def directions(self) -> Sequence[Direction]:
-        return load_directions()
+        return draws.directions(__package__)
 
     @property
     def transfers(self) -> Sequence[str]:
@@ -140,13 +130,13 @@ class W2S:
     def practice(self, seed: int) -> Instance:
         """A public instance: anyone may draw any number of them."""
         folder = self._draw("practice", 0, b"practice")
-        return self._instance(folder, f"practice/{seed}", _seed(b"practice", f"{self.name}/{seed}"))
+        return self._instance(folder, f"practice/{seed}", draws.seed(b"practice", f"{self.name}/{seed}"))
 
     def sealed(self, set_name: str, number: int, secret: bytes, draw: int = 0) -> Instance:
         """An instance whose rows, order, concept and seeds come from the secret alone."""
         folder = self._draw(set_name, draw, secret)
         key = f"{set_name}/{draw}/{number}"
-        return self._instance(folder, key, _seed(secret, f"{self.name}/{key}"))
+        return self._instance(folder, key, draws.seed(secret, f"{self.name}/{key}"))
 
     def references(self, instance: Instance, names: Sequence[str] = ()) -> References:
         """Floor (the teacher) and ceiling (the default head on the pool's true labels), and the baselines named."""
@@ -165,23 +155,7 @@ class W2S:
 
     def control_practice(self, seed: int, numbers: Sequence[int], seeds: Sequence[int]) -> list[float | None]:
         home = cache_dir() / "control" / f"{self.fingerprint}-{_kit_fingerprint()}"
-        paths = {n: home / f"{seed}-{n}-{seeds[0]}-{len(seeds)}.json" for n in numbers}
-        missing = [n for n in numbers if not paths[n].exists()]
-        outcomes: dict[int, list[Outcomes]] = {n: [] for n in missing}
-        references = []
-        for instance in [self.practice(s) for s in seeds] if missing else []:
-            references.append(self.references(instance))
-            for n in missing:  # one instance after another: its representations are computed once for all
-                outcomes[n].append(self.score(instance, self.control(seed, n, instance)))
-        home.mkdir(parents=True, exist_ok=True)
-        for n in missing:
-            score = self.gap(
-                join(outcomes[n]), join([r.floor for r in references]), join([r.ceiling for r in references])
-            )
-            draft = paths[n].with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(score.mean))
-            draft.rename(paths[n])
-        return [json.loads(paths[n].read_text()) for n in numbers]
+        return draws.control_practice(self, home, seed, numbers, seeds)
 
     def _control_config(self, seed: int, number: int) -> zoo.Config:
         return zoo.sample(np.random.default_rng([seed, number]), None, self.traits)
@@ -251,7 +225,8 @@ class W2S:
     def _draw(self, set_name: str, draw: int, secret: bytes) -> Path:
         """The folder of a draw, made at first use: practice in the cache, sealed sets in the vault's store."""
         folder = self._draw_home(set_name) / f"{set_name}-{draw}"
-        return built(folder, lambda d: self._write_draw(d, set_name, _seed(secret, f"{self.name}/{set_name}/{draw}")))
+        seed = draws.seed(secret, f"{self.name}/{set_name}/{draw}")
+        return built(folder, lambda d: self._write_draw(d, set_name, seed))
 
     def _draw_home(self, set_name: str) -> Path:
         if set_name == "practice":
@@ -353,11 +328,6 @@ def _load_rows(draw: Path, part: str) -> Labelled:
     return Labelled(*(np.load(draw / f"{part}.{field}.npy") for field in ("inputs", "y", "unit", "ood")))
 
 
-def _seed(secret: bytes, label: str) -> int:
-    """256 bits that only the holder of the secret can know; one for every label."""
-    return int.from_bytes(hmac.new(secret, label.encode(), hashlib.sha256).digest(), "big")
-
-
 @lru_cache(maxsize=4)
 def _task(folder: Path) -> W2STask:
     """A task that many configurations are run on, one after another."""
@@ -367,18 +337,10 @@ def _task(folder: Path) -> W2STask:
 @cache
 def _fingerprint(home: Path, name: str) -> str:
     """Changes when the testbed's code or its shipped weights change, so that no stale draw is ever used."""
-    digest = hashlib.sha256()
-    files = [p for p in home.iterdir() if p.suffix in (".py", ".json", ".toml")]
-    files += WEIGHTS.glob(f"{name}-*")
-    for path in sorted(files, key=lambda p: p.name):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+    return draws.digest(sorted([*draws.sources(home), *WEIGHTS.glob(f"{name}-*")], key=lambda p: p.name))
 
 
 @cache
 def _kit_fingerprint() -> str:
     """Changes when anything changes that decides what a configuration predicts."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(zoo.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return draws.digest(sorted(Path(zoo.__file__).parent.rglob("*.py")))

@@ -7,8 +7,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-SetName = Literal["practice", "search", "select", "final"]
-SETS: tuple[SetName, ...] = ("practice", "search", "select", "final")
+from aarlab.problems.draws import SETS, SetName
+
+__all__ = ["SETS", "Draw", "Encoded", "Labelled", "Predict", "SetName", "Testbed"]
 
 
 @dataclass(frozen=True)

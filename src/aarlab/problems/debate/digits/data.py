@@ -9,22 +9,15 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
-from aarlab.problems.debate.testbed import SETS, Cases, Draw, SetName
+from aarlab.problems.debate.testbed import Cases, Draw
+from aarlab.problems.draws import SETS, SetName
+from aarlab.problems.images import Images, archive
 
 SPLIT_SEED = 20267
 PER_DIGIT = 25  # images of each digit in each of the four sets; the 797 left over train judges
 
-Images = NDArray[np.float32]
 Ints = NDArray[np.int64]
-
-
-@lru_cache(maxsize=1)
-def archive() -> tuple[Images, Ints]:
-    """All 1,797 images, (n, 8, 8) in [0, 1], and their digits (Alpaydin & Kaynak 1998; from scikit-learn)."""
-    bunch = load_digits()
-    return (bunch.images / 16.0).astype(np.float32), bunch.target.astype(np.int64)
 
 
 @lru_cache(maxsize=1)

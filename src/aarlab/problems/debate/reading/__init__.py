@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 
 from aarlab.problems.debate.reading import data
-from aarlab.problems.debate.testbed import Cases, Draw, Fitted, SetName
+from aarlab.problems.debate.testbed import Cases, Draw, Fitted
+from aarlab.problems.draws import SetName
 
 
 @dataclass(frozen=True)

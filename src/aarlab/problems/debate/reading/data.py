@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from aarlab.problems.debate.reading.passages import Case, arrays, case, theme_of
-from aarlab.problems.debate.testbed import Cases, Draw, SetName
+from aarlab.problems.debate.testbed import Cases, Draw
+from aarlab.problems.draws import SetName
 
 CASES, TRAINING = 600, 3000  # passages that are debated, and that train judges
 

@@ -20,7 +20,8 @@ from aarlab.problems.debate import transcripts
 from aarlab.problems.debate.reading import TESTBEDS, leaks, passages, protocols, trained
 from aarlab.problems.debate.reading.judge import random_items
 from aarlab.problems.debate.reading.passages import themes
-from aarlab.problems.debate.testbed import Cases, Fitted, SetName
+from aarlab.problems.debate.testbed import Cases, Fitted
+from aarlab.problems.draws import SetName
 
 Strategy = Callable[[DebateTask], Floats]
 EXACT = 4  # reveals that are still played exactly in seconds

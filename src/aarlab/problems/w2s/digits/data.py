@@ -12,8 +12,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
-from sklearn.datasets import load_digits
 
+from aarlab.problems.images import Images, archive
 from aarlab.problems.w2s.testbed import SETS, Draw, Labelled, SetName
 
 CANVAS = 12
@@ -23,7 +23,6 @@ PER_DIGIT = 32  # images of each digit in each of the four sets; the 517 left ov
 UNITS = {"teacher": 80, "pool": 110, "test": 130}  # images of each part: all 320 of a set
 TEACHER_VIEWS, POOL_VIEWS, TEST_VIEWS, OOD_VIEWS = 8, 12, 5, 2
 
-Images = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
@@ -44,13 +43,6 @@ class Look:
 
 USUAL = Look()
 UNUSUAL = Look(turn=15.0, shift=2.0, clutter=1, thick=0.3, noise=0.1)
-
-
-@lru_cache(maxsize=1)
-def archive() -> tuple[Images, Ints]:
-    """All 1,797 images, (n, 8, 8) in [0, 1], and their digits (Alpaydin & Kaynak 1998; from scikit-learn)."""
-    bunch = load_digits()
-    return (bunch.images / 16.0).astype(np.float32), bunch.target.astype(np.int64)
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from aarlab.problems.w2s.digits.data import CANVAS, SIDE, UNUSUAL, USUAL, archive, units, views
+from aarlab.problems.images import archive
+from aarlab.problems.w2s.digits.data import CANVAS, SIDE, UNUSUAL, USUAL, units, views
 from aarlab.problems.w2s.testbed import Encoded
 
 WIDTH = 128
