@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from campaigns import SECRET, Campaign, records
 
+from aarlab.campaign import finals
+from aarlab.campaign import run as campaign
+from aarlab.campaign.config import Config
+
 
 @pytest.fixture(scope="module")
 def finished(
@@ -37,7 +41,8 @@ def test_notes_are_on_the_record(finished: tuple[Path, dict[str, Any]]) -> None:
 
 
 def test_the_report_is_written(finished: tuple[Path, dict[str, Any]]) -> None:
-    assert "toy/twice" in (finished[0] / "report.html").read_text()
+    report = (finished[0] / "report.html").read_text()
+    assert "toy/twice" in report and "Watch it" in report and "is it positive?" in report
 
 
 def test_another_entry_is_practised(command: Callable[..., Any], tmp_path: Path, walls: None) -> None:
@@ -47,3 +52,21 @@ def test_another_entry_is_practised(command: Callable[..., Any], tmp_path: Path,
     assert status == 0 and json.loads(out)["recovered"]["mean"] == pytest.approx(0, abs=1e-6)
     status, _, err = command("practice", "w2s/toy", tmp_path)
     assert status == 2 and "run(task)" in err
+
+
+def test_research_does_not_wait_long_for_the_comparator(
+    walls: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What of the comparator is not ready in time is computed when research has ended, and is the same."""
+    told = {}
+    for seconds in (90.0, 0.0):
+        monkeypatch.setenv("AARLAB_CACHE", str(tmp_path / f"cache-{seconds}"))
+        monkeypatch.setattr(campaign, "COMPARATOR_SECONDS", seconds)
+        monkeypatch.setattr(finals, "CHUNK", 2)
+        config = Config(problem="w2s/toy", researchers=2, experiments=8, submissions=1, seed=1)
+        folder = tmp_path / f"campaign-{seconds}"
+        campaign.start(config, folder, bytes.fromhex(SECRET))
+        ahead: list[str] = []
+        told[seconds] = campaign.conduct(folder, lambda moment, ahead=ahead: ahead.append(moment.phase))
+        assert any(what.endswith("8 of 8") for what in ahead) == (seconds > 0)
+    assert told[0.0]["comparator"] == told[90.0]["comparator"] is not None

@@ -110,6 +110,13 @@ class Twice(ToyProblem):
                 said = list(ask(folders, [self.output(i) for i in instances]))
         return said
 
+    def exhibits(self, instance: Instance, output: np.ndarray) -> list[dict[str, Any]]:
+        return [{
+            "question": "is it positive?", "truth": "yes", "lie": "no", "image": None, "sentences": ["a", "b"],
+            "legal": [True, True], "before": 0.5, "won": True, "whole": True,
+            "steps": [{"item": 0, "side": "truth", "belief": float(output[0])}],
+        }]  # fmt: skip
+
     def notes(self, instance: Instance, output: np.ndarray) -> dict[str, float]:
         return {"sure": float(np.mean(np.abs(output - 0.5) > 0.4))}
 

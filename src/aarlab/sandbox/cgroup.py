@@ -88,6 +88,8 @@ atexit.register(sweep)
 
 def create(memory_bytes: int, processes: int) -> Cgroup | None:
     """A new group with these limits, or None where no controller lets itself be used."""
+    if _left:
+        sweep()
     name = f"aarlab-{os.getpid()}-{next(_number)}"
     try:
         own = Path("/proc/self/cgroup").read_text().splitlines()
@@ -103,8 +105,6 @@ def create(memory_bytes: int, processes: int) -> Cgroup | None:
         settings = [("memory", "memory.max", memory_bytes), ("pids", "pids.max", processes)]
     else:
         return None
-    if _left:
-        sweep()
     for folder in set(group.folders.values()):
         clear(folder.parent)
     try:
