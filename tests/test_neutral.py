@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "aarlab"
-OWN = ("aarlab.kit.zoo", "aarlab.kit.task", "aarlab.kit.blocks", "aarlab.kit.represent", "aarlab.problems.w2s")
+OWN = ("aarlab.kit.zoo", "aarlab.kit.task", "aarlab.kit.blocks", "aarlab.kit.represent", "aarlab.problems.w2s",
+       "aarlab.kit.debate", "aarlab.problems.debate")  # fmt: skip
+SHOWN = ("teacher", "student", "debater", "judge on")  # a problem's words for what is shown: they are data (problems/words.py)
 # What is weak-to-strong's own: its attacks and what they are built from, and the bench of its audits.
 WEAK_TO_STRONG = {"cli/bench_audits.py", *(f"researchers/attackers/{c}.py" for c in ("shortcut", "smuggling", "statistical"))}
 DEBATE = {"cli/bench_debate.py"}  # the analysis of debate's own testbeds
@@ -44,7 +46,7 @@ def named(code: str) -> list[str]:
     wrong = sorted(i for i in imported(tree) if any(i == o or i.startswith(f"{o}.") for o in OWN))
     skip = told(tree)
     texts = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str) and n not in skip]
-    return wrong + [f"{n.lineno}: {n.value[:40]!r}" for n in texts if "w2s/" in n.value or n.value in ("w2s", "debate")]
+    return wrong + [f"{n.lineno}: {n.value[:40]!r}" for n in texts if "w2s/" in n.value or "debate/" in n.value or n.value in ("w2s", "debate")]
 
 
 @pytest.mark.parametrize("module", [m for m in NEUTRAL if m not in BENCHES])
@@ -62,6 +64,11 @@ def test_what_is_one_problems_own_says_so(module: str) -> None:
     assert "weak-to-strong" in str(ast.get_docstring(ast.parse((SOURCE / module).read_text()))).lower()
 
 
+@pytest.mark.parametrize("path", sorted((SOURCE / "report").glob("*.[pj][sy]")), ids=lambda p: p.name)
+def test_the_report_speaks_no_problems_words(path: Path) -> None:
+    assert not [word for word in SHOWN if word in path.read_text()]
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -74,6 +81,9 @@ def test_what_is_one_problems_own_says_so(module: str) -> None:
         "if problem.kind == 'w2s':\n    pass",
         "TESTBEDS = ['w2s/prose']",
         "x = f'w2s/{name}'",
+        "from aarlab.kit.debate.play import greedy",
+        "import aarlab.problems.debate",
+        "TESTBEDS = ['debate/digits']",
     ],
 )
 def test_a_name_is_found(code: str) -> None:

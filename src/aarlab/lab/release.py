@@ -2,9 +2,9 @@
 
 `ladder`, the default, answers only an improvement: the Ladder of Blum & Hardt (2015) with a paired test in place of
 its step. A submission must beat the best published method by z >= 3.5 twice: over the rows, differences averaged over
-instances and clustered by source unit; and over the instances, each with a teacher of its own, by a paired t-test at
-the same level. Rows alone are not enough: a method whose luck flips with the teacher is better by many standard errors
-of rows, now on these teachers, now on those (`aarlab attack w2s/arithmetic --only best-of-k` once had 20 of 30 equal
+instances and clustered by source unit; and over the instances, each with models of its own, by a paired t-test at
+the same level. Rows alone are not enough: a method whose luck flips with the models is better by many standard errors
+of rows, now on these, now on those (`aarlab attack w2s/arithmetic --only best-of-k` once had 20 of 30 equal
 methods published, up to 1.57 of the gap). All else is told as "not improved". What is published then is not the raw
 score, which is lucky by selection: the incumbent's published figure rises by the maximum-likelihood estimate of the
 gain, given that the test was passed (Zhong & Prentice 2008), rounded to .005. The estimate is near 0 just above the
@@ -128,7 +128,7 @@ def rounded(value: float) -> float:
 
 
 def ladder(known: Known, new: Outcomes, score: Score, incumbent: Outcomes, rng: np.random.Generator) -> Release:
-    """Answer only if the method beats the incumbent by Z_TO_PUBLISH over rows and over teachers; never below what
+    """Answer only if the method beats the incumbent by Z_TO_PUBLISH over rows and over instances; never below what
     stands."""
     z = min(paired_z(new, incumbent), instance_z(new, incumbent))
     if z < Z_TO_PUBLISH or score.mean is None:

@@ -19,7 +19,7 @@ for (const root of document.querySelectorAll(".replay")) {
   const slider = make("input", bar, { type: "range", min: 0, step: 1, "aria-label": "reveals" });
   const whole = make("label", bar);
   const box = make("input", whole, { type: "checkbox" });
-  whole.append(" what the debaters see");
+  whole.append(" the whole case");
   const words = make("p", root, { class: "words", "aria-live": "polite" });
   const stage = make("div", root, { class: "stage" });
   const colour = { truth: "#1b7f5c", lie: "#c0392b" };

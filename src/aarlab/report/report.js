@@ -66,7 +66,7 @@
     }
     const shapes = [hline(0, t.soft, "solid"), hline(1, t.soft, "solid")];
     const notes = [
-      { xref: "paper", x: 1, y: 0, text: "0: the teacher", showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: t.soft } },
+      { xref: "paper", x: 1, y: 0, text: "0: the floor", showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: t.soft } },
       { xref: "paper", x: 1, y: 1, text: "1: the ceiling", showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: t.soft } }];
     if (c.comparator) {
       shapes.push(hline(c.comparator.mean, t.warn, "dash", 1.4));
@@ -136,7 +136,7 @@
     }
     document.getElementById("forest").style.height = Math.max(260, 32 * rows.length + 130) + "px";
     Plotly.react("forest", traces, layout("forest", t, {
-      xaxis: { title: { text: "gap recovered (0: the teacher, 1: the ceiling)" }, range: f.range, tickformat: ".1f", dtick: 0.2, fixedrange: true },
+      xaxis: { title: { text: "gap recovered (0: the floor, 1: the ceiling)" }, range: f.range, tickformat: ".1f", dtick: f.range[1] - f.range[0] > 2.5 ? 0.5 : 0.2, fixedrange: true },
       yaxis: { tickvals: ys, ticktext: names, range: [-0.7, rows.length - 0.4], fixedrange: true, showgrid: false, tickfont: { size: 12, color: t.ink }, title: { text: "" } },
       shapes, margin: { l: 40, r: 14, t: 8, b: 50 },
       legend: { orientation: "h", x: 0, xref: "container", xanchor: "left", yref: "container", y: 0, yanchor: "bottom", font: { size: 12, color: t.soft } } }), config);
