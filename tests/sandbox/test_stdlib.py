@@ -4,7 +4,10 @@ import ast
 import io
 import os
 import random
+import threading
+import time
 import tokenize
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,3 +126,24 @@ def test_base_is_built_once_and_again_when_something_changed(
     fresh()
     assert len(built) == 2
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [first.folder.name]  # nothing half built
+
+
+def test_two_that_build_at_once_share_one_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second must not swap it under the sandboxes of the first, which would look like an attack."""
+    both, started = threading.Barrier(2), []
+
+    def build(to: Path) -> None:
+        started.append(to)
+        time.sleep(0.1)
+        to.mkdir()
+        (to / "base.json").write_text('{"library_folder": "/lib", "loaders": [], "copied": {}}')
+
+    def one(_: int) -> mounts.Base:
+        both.wait(30)
+        return mounts.base.__wrapped__()
+
+    monkeypatch.setenv("AARLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(mounts, "_build", build)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(one, range(2))
+    assert first == second and len(started) == 1

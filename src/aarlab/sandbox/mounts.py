@@ -9,6 +9,8 @@ Interpreter, standard library and shared libraries are copied once into a cache 
 are bound from where they are installed, their data files masked.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,26 +71,41 @@ def base() -> Base:
     """The base for this interpreter and these libraries: from the cache, or built now (once, some 15
     seconds).
 
-    Building is atomic: two processes may build at once, and one wins. A base is rebuilt when the interpreter,
-    a library of the kit, a shared library of the system or this code has changed.
+    One process builds and the others wait for it: a base is never swapped under sandboxes that use it because
+    somebody else was building the same. A base is rebuilt when the interpreter, a library of the kit, a shared
+    library of the system or this code has changed.
     """
     folder = cache_dir() / f"sandbox-{_key()}"
     if not _fresh(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as temporary:
-            built = Path(temporary) / "base"
-            _build(built)
-            # mkdtemp gives 0700; inside, the reader is the launching user, so that is enough.
-            if folder.exists():
-                os.rename(folder, Path(temporary) / "stale")
-            try:
-                os.rename(built, folder)
-            except OSError:
-                if not _fresh(folder):
-                    raise
+        with _alone(folder.parent):
+            if not _fresh(folder):
+                _swap_in(folder)
     meta = json.loads((folder / "base.json").read_text())
     packages = tuple(path for path in libraries.mounted_paths() if _bound(path))
     return Base(folder, meta["library_folder"], tuple(meta["loaders"]), packages)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; the kernel lets go of it if this process dies."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _swap_in(folder: Path) -> None:
+    """Build a base beside its place and rename it there: it is never half there."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as temporary:
+        built = Path(temporary) / "base"
+        _build(built)
+        # mkdtemp gives 0700; inside, the reader is the launching user, so that is enough.
+        if folder.exists():
+            os.rename(folder, Path(temporary) / "stale")
+        os.rename(built, folder)
 
 
 def _bound(path: Path) -> bool:
