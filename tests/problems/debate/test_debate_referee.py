@@ -314,22 +314,24 @@ def test_ablations_take_away_what_they_say(problem: Debate, tmp_path: Path) -> N
         assert all(name.endswith(ablation.writes) for name in anew) if anew else True
 
 
-def test_placebo_exchanges_truth_and_lie_and_keeps_the_floor(problem: Debate) -> None:
+def test_placebo_redraws_the_truth_as_the_judge_believes_without_a_debate(problem: Debate) -> None:
     instances = [problem.sealed("final", i, SECRET) for i in range(8)]
     redrawn = [problem.placebo(i, 5) for i in instances]
-    floors = [np.mean([problem.references(i).floor.value.mean() for i in some]) for some in (instances, redrawn)]
-    assert floors[0] == pytest.approx(floors[1], abs=0.02)
-    rows = np.arange(len(instances[0].truth["y"]))
+    rows, kept = np.arange(len(instances[0].truth["y"])), []
     for before, after in zip(instances, redrawn, strict=True):
         y, lie = before.truth["y"], before.truth["lie"][rows, before.truth["y"]]
-        assert np.isin(after.truth["y"] == y, (True, False)).all()
         assert ((after.truth["y"] == y) | (after.truth["y"] == lie)).all()
         assert np.array_equal(after.truth["true_y"], y)
-    config = space.BASELINES["two-ply"]
-    outputs = [problem.direct(i, config) for i in instances]
-    truly = np.mean([problem.score(i, o).value.mean() for i, o in zip(instances, outputs, strict=True)])
-    falsely = np.mean([problem.score(i, o).value.mean() for i, o in zip(redrawn, outputs, strict=True)])
-    assert falsely < truly and falsely < floors[1] + 0.05
+        kept.append(np.mean(after.truth["y"] == y))
+    assert np.mean(kept) == pytest.approx(np.mean([i.truth["belief"].mean() for i in instances]), abs=0.04)
+    true, false = ([problem.references(i) for i in some] for some in (instances, redrawn))
+    gaps = [np.mean([r.ceiling.value.mean() - r.floor.value.mean() for r in some]) for some in (true, false)]
+    assert gaps[0] == pytest.approx(gaps[1])
+    for before, after in zip(instances, redrawn, strict=True):
+        knows = np.full(referee.setting(before).shape, -1.0)  # the truth, which no play can tell it
+        knows[..., -1] = np.arange(knows.shape[2])[None, None] == before.truth["y"][:, None, None]
+        assert problem.score(before, knows.ravel()).value.mean() == 1
+        assert problem.score(after, knows.ravel()).value.mean() == np.mean(after.truth["y"] == before.truth["y"])
 
 
 def test_the_task_folder_as_it_is_opens_as_a_first_turn(problem: Debate) -> None:
