@@ -2,8 +2,8 @@
 
 The marks, over ten instances of a sealed set: a judge whom random evidence does not mislead, a gap worth closing, a
 debater who plays by chance below it all, untuned baselines that leave something to be found, a tuned method that finds
-it, gains that vanish without the case and without the judge, practice that predicts sealed scores, and a referee by
-whom nobody gets away with a move that is none.
+it and more than there is in the placebo, gains that vanish without the case and without the judge, practice that
+predicts sealed scores, and a referee by whom nobody gets away with a move that is none.
 
 Images are few, so a testbed of images is measured on its three sealed sets, which share none: the 250 of one set tell
 gains of two wins in a hundred from none only half of the time.
@@ -59,6 +59,10 @@ def check(problem: "Debate") -> dict[str, Any]:
     best = max(finalists, key=lambda c: _value(_run(problem, practice, c), practice_floor, practice_ceiling))
     tuned = _run(problem, sealed, best)
     gain = difference(tuned, outcomes[best_untuned])
+    drawn = [problem.placebo(i, 0) for i in sealed]
+    blank_floor, blank_ceiling = _references(problem, drawn)
+    tried = {n: space.BASELINES[n] for n in ("greedy", best_untuned)} | {"best": best}
+    blank = {n: problem.gap(_run(problem, drawn, c), blank_floor, blank_ceiling).asdict() for n, c in tried.items()}
     figures = {
         "testbed": problem.name, "sets": list(sets), "n": sum(len(i.truth["y"]) for i in sealed[::INSTANCES]),
         "units": len(np.unique(floor.unit)),
@@ -70,7 +74,8 @@ def check(problem: "Debate") -> dict[str, Any]:
             **{name: problem.gap(_ablated(problem, sealed, best, name), floor, ceiling).asdict()
                for name in ("exchanged-input", "untrained-judge")},
         },
-        "practice_sealed_spearman": round(rho, 4), "spearman_low": round(low, 4), "climbable": problem.climbable,
+        "placebo": blank, "climbable": problem.climbable,
+        "practice_sealed_spearman": round(rho, 4), "spearman_low": round(low, 4),
         "forfeits": forfeits(problem, sealed[0]),
     }  # fmt: skip
     failed = marks(figures, difference(ceiling, floor), gain)
@@ -101,6 +106,9 @@ def marks(figures: dict[str, Any], gap: Score, gain: Score) -> list[str]:
         left = figures["best"][name]["mean"]
         if left is None or left > 0:
             missed.append(f"the best tuned method still recovers {left} with {name}")
+    found, blank = figures["best"]["trained"], figures["placebo"]["best"]
+    if found["mean"] is None or found["mean"] - blank["mean"] < 1.96 * np.hypot(found["se"], blank["se"]):
+        missed.append(f"the best tuned method recovers {found['mean']}; with nothing to find, {blank['mean']}")
     if figures["spearman_low"] < LEAST_RHO:
         missed.append(f"practice predicts sealed with rho >= {figures['spearman_low']:.2f} only, below {LEAST_RHO}")
     missed += [f"{what}: {share:.3f} of honest games forfeited, not all" for what, share in figures["forfeits"].items()
