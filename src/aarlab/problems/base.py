@@ -164,9 +164,9 @@ class Problem(Protocol):
         where none can be planted."""
 
     def placebo(self, instance: Instance, seed: int) -> Instance:
-        """The instance with its sealed truth redrawn from what the floor rests on, and given that independent of every
-        input: whoever wins more than the floor has put that to better use, and has found out nothing else. Between its
-        references lies the true gap, so that scores are on the same scale."""
+        """The instance with nothing in it to be found: the floor stays, and the expected gap recovered of any method is
+        none or less. Usually its sealed truth redrawn so that, given what the floor answers, it is independent of every
+        input. Its references keep the true ceiling."""
 
     def practice(self, seed: int) -> Instance:
         """A public instance, drawn from the user's seed."""

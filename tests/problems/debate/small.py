@@ -7,7 +7,7 @@ import numpy as np
 from aarlab.kit.debate.task import Judge
 from aarlab.problems.debate.testbed import Cases, Draw, Fitted
 
-ITEMS, ANSWERS, HIDDEN = 8, 3, 6
+ITEMS, ANSWERS, HIDDEN = 8, 4, 8
 
 
 def judge(cases: Cases, seed: int, strength: float = 1.0) -> Judge:

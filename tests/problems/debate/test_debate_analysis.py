@@ -32,7 +32,7 @@ def test_the_table_says_what_was_measured(problem: Debate) -> None:
     assert elo["random"] == min(v for n, v in elo.items() if n in matches.DEBATERS)
     assert abs(sum(v for n, v in elo.items() if n in matches.DEBATERS)) < 1
     assert elo["holding the truth"] > 0
-    assert table["label_free"]["views"] == 3
+    assert table["label_free"]["views"] == 6
     assert table["forfeits"].pop("kit") == 0 and set(table["forfeits"].values()) == {1.0}
     bins = table["calibration"]["after a debate"]["reliability"]
     assert sum(b["count"] for b in bins) == 4 * 30

@@ -16,7 +16,7 @@ def good() -> dict[str, Any]:
         "floor": {"mean": 0.78},
         "references": {"greedy": {"mean": 0.4}, "random": {"mean": -3.0}},
         "best": {
-            "trained": {"mean": 0.65, "se": 0.07}, "exchanged-input": {"mean": -4.0}, "untrained-judge": {"mean": -1.0},
+            "trained": {"mean": 0.65, "se": 0.07}, "exchanged-truth": {"mean": -4.0}, "untrained-judge": {"mean": -1.0},
         },
         "placebo": {"best": {"mean": 0.3, "se": 0.07}},
         "spearman_low": 0.67,
@@ -46,7 +46,7 @@ def _set(*path: str) -> Callable[[Any], Callable[[dict[str, Any]], None]]:
         (_set("floor", "mean")(0.35), "random evidence"),
         (_set("references", "greedy", "mean")(0.85), "untuned greedy"),
         (_set("references", "random", "mean")(0.1), "by chance"),
-        (_set("best", "exchanged-input", "mean")(0.2), "exchanged-input"),
+        (_set("best", "exchanged-truth", "mean")(0.2), "exchanged-truth"),
         (_set("best", "untrained-judge", "mean")(0.2), "untrained-judge"),
         (_set("placebo", "best", "mean")(0.5), "nothing to find"),
         (_set("spearman_low")(0.4), "practice predicts"),

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import Small
+from small import ANSWERS, Small
 
 from aarlab.kit.answers import Refused
 from aarlab.kit.debate import play, space
-from aarlab.kit.debate.task import DebateTask, JudgeTask, load
+from aarlab.kit.debate.task import DebateTask, load
 from aarlab.kit.stats import join
-from aarlab.problems.base import OutputSpec
-from aarlab.problems.debate import referee, roles
+from aarlab.problems.base import Instance, OutputSpec
+from aarlab.problems.debate import lies, referee
 from aarlab.problems.debate.check import forfeits
-from aarlab.problems.debate.problem import Debate, Direct
+from aarlab.problems.debate.problem import Debate
 
 SECRET = b"debate tests"
 
@@ -54,7 +54,7 @@ def test_a_debater_plays_every_answer_and_is_asked_half_the_reveals(problem: Deb
     record = problem.play([instance], asked)[0].reshape(referee.setting(instance).shape)
     assert len(asked.tasks) == problem.testbed.k // 2
     assert (record[..., -1] >= 0).all() and (record[..., :-1] >= 0).all()
-    assert set(asked.tasks[0][0].own) == set(range(3))
+    assert set(asked.tasks[0][0].own) == set(range(ANSWERS))
     assert (asked.tasks[0][0].own != asked.tasks[0][0].other).all()
 
 
@@ -115,10 +115,10 @@ def test_throwing_the_games_in_which_it_has_to_lie_gains_nothing(problem: Debate
         worst = np.where(task.open(), -play.greedy(task), -np.inf).argmax(1)
         return np.where(task.own == y[task.case], greedy(task), worst)
 
-    plain = problem.score(instance, problem.play([instance], Asked("debater", greedy))[0])
-    thrown = problem.play([instance], Asked("debater", throws))[0]
-    assert np.array_equal(problem.score(instance, thrown).value, plain.value)
-    assert problem.notes(instance, thrown)["when lying"] < 0.05
+    plain, thrown = (problem.play([instance], Asked("debater", method))[0] for method in (greedy, throws))
+    assert np.array_equal(problem.score(instance, thrown).value, problem.score(instance, plain).value)
+    lying = [problem.notes(instance, record)["when lying"] for record in (plain, thrown)]
+    assert lying[1] < lying[0] / 2
 
 
 def test_a_debater_that_cheats_with_the_truth_changes_what_it_should(problem: Debate) -> None:
@@ -149,13 +149,23 @@ def test_the_worst_liar_counts(problem: Debate) -> None:
     assert problem.score(instance, record).value.mean() == min(against) < max(against)
 
 
-def test_lies_answer_one_another(problem: Debate) -> None:
-    """The best lie against the truth has the truth for its own: the pair can be exchanged."""
-    t = problem.sealed("search", 0, SECRET).truth
-    rows = np.arange(len(t["y"]))
-    lie = t["lie"][rows, t["y"]]
-    assert (t["lie"] != np.arange(3)).all()
-    assert np.array_equal(t["lie"][rows, lie], t["y"])
+def test_lies_answer_one_another_and_the_pair_says_nothing_of_the_truth(problem: Debate) -> None:
+    """An answer is held against another as often as the other way about, so that whoever knows the two answers and no
+    evidence, or counts which is at stake less often, is right half of the time."""
+    for number in range(4):
+        t = problem.sealed("search", number, SECRET).truth
+        rows, y = np.arange(len(t["y"])), t["y"]
+        lie = t["lie"][rows, y]
+        assert (t["lie"] != np.arange(ANSWERS)).all()
+        assert (np.take_along_axis(t["lie"], t["lie"], 1) == np.arange(ANSWERS)).all()
+        held = np.zeros((ANSWERS, ANSWERS), int)
+        np.add.at(held, (y, lie), 1)
+        assert np.abs(held - held.T).max() <= 1
+    strong = lies._margins(referee.setting(problem.sealed("search", 0, SECRET)))[rows, y]
+    merely = np.where(np.arange(ANSWERS) == y[:, None], np.inf, strong).argmin(1)
+    held = np.zeros((ANSWERS, ANSWERS), int)
+    np.add.at(held, (y, merely), 1)
+    assert np.abs(held - held.T).max() > 1  # what is prevented does happen
 
 
 # -- judges
@@ -166,68 +176,46 @@ def test_a_judge_is_given_no_unrevealed_item_and_no_truth(problem: Debate) -> No
     asked = Asked("judge", lambda task: space.run(task, space.BASELINES["judge as given"]))
     problem.play([instance], asked)
     allowed = {"items", "values", "by", "a", "b", "logits", "train.inputs", "train.legal", "train.y", "train.values"}
+    assert len(asked.tasks) == len(referee.POOL)
+    values = instance.truth["values"]
     for task, files in asked.tasks:
         assert {f.removesuffix(".npy") for f in files} == allowed | {"task.json"}
-        assert task.values.shape == task.items.shape == (len(task.a), 4)
-    alone = asked.tasks[-1][0]
-    assert len(alone.a) == len(instance.truth["y"])  # each case once
-    values = instance.truth["values"]
-    assert np.array_equal(alone.values, values[np.arange(len(values))[:, None], alone.items])
+        assert task.items.shape == (len(values), 4)  # each case once: two positions of one tell more than each
+        assert np.array_equal(task.values, values[np.arange(len(values))[:, None], task.items])
     units = problem.drawn("search", SECRET).training.unit
     assert not set(units) & set(instance.truth["unit"])
 
 
 def test_nothing_about_a_question_says_who_is_honest(problem: Debate) -> None:
-    """Over many instances, neither the answer's place, nor who began, nor who spoke last, nor the row tells the truth."""
-    told: dict[str, list[float]] = {"place": [], "began": [], "row": [], "candidates": []}
+    """Over many instances, neither the answer's place, nor who began, nor the row tells the truth; and nobody who has
+    the seed that a method is told can deal again what was dealt."""
+    told: dict[str, list[float]] = {"place": [], "began": [], "row": []}
     for number in range(8):
         instance = problem.sealed("search", number, SECRET)
         asked = Asked("judge", lambda task: space.run(task, space.BASELINES["judge as given"]))
         problem.play([instance], asked)
-        first, alone = asked.tasks[0][0], asked.tasks[1][0]
-        a_is_true = alone.a == instance.truth["y"]
-        told["place"].append(a_is_true.mean())
-        told["began"].append(np.mean((alone.by[:, 0] == 0) == a_is_true))
-        told["row"].append(np.mean((np.arange(len(a_is_true)) % 2 == 0) == ((alone.by[:, 0] == 0) == a_is_true)))
-        told["candidates"].append(len(first.a) / len(alone.a))
-    for what in ("place", "began", "row"):
-        assert abs(np.mean(told[what]) - 0.5) < 0.1, what
-    assert min(told["candidates"]) > 3 * len(referee.POOL)
+        for liar, (task, _) in enumerate(asked.tasks):
+            a_is_true = task.a == instance.truth["y"]
+            began = (task.by[:, 0] == 0) == a_is_true
+            told["place"].append(a_is_true.mean())
+            told["began"].append(began.mean())
+            told["row"].append(np.mean((np.arange(len(began)) % 2 == 0) == began))
+            for stream in ([], [0], [1], [2], [3], [4], [liar], [4, liar], [4, 0], [4, 1], [5], [6]):
+                again = np.random.default_rng([task.seed, *stream]).random(len(a_is_true)) < 0.5
+                told.setdefault(f"the seed, {stream}", []).append(np.mean(again == a_is_true))
+    for what, share in told.items():
+        assert abs(np.mean(share) - 0.5) < 0.12, what
 
 
-def test_a_judge_that_pools_its_questions_loses(problem: Debate) -> None:
-    """All candidates of the last move together are the whole case. Who answers by them changes its answer when asked
-    about the end of the game alone, and that counts as lost."""
+def test_every_liar_is_judged_in_an_asking_of_its_own(problem: Debate) -> None:
+    """A judge that answers by what it saw before, in the same sandbox, has seen one position of every case."""
     instance = problem.sealed("search", 0, SECRET)
-
-    def pools(task: JudgeTask) -> np.ndarray:
-        key = task.values[:, 0] + 10 * task.values[:, 1] + 100 * task.values[:, 2]
-        mean = {k: task.logits[key == k].mean(0) for k in np.unique(key)}
-        return space.judging.chance(space.judging.margin(task, np.stack([mean[k] for k in key])))
-
-    honest = problem.play([instance], Direct(space.BASELINES["judge as given"]))[0]
-    pooled = problem.play([instance], Asked("judge", pools))[0]
-    assert problem.notes(instance, honest)["forfeits"] == 0
-    assert problem.notes(instance, pooled)["forfeits"] > 0.2
-    assert problem.score(instance, pooled).value.mean() < problem.score(instance, honest).value.mean()
-
-
-def test_the_last_move_is_exact_against_the_submitted_judge(problem: Debate) -> None:
-    """A judge that believes whoever shows a small last number is shown the smallest that there is, if the liar is last."""
-    instance = problem.sealed("search", 0, SECRET)
-
-    def small_wins(task: JudgeTask) -> np.ndarray:
-        p = 0.9 - 0.8 * np.clip(task.values[:, -1].astype(float), 0, 1)
-        return np.where(task.by[:, -1] == 0, p, 1 - p)
-
-    record = problem.play([instance], Asked("judge", small_wins))[0].reshape(referee.setting(instance).shape)
-    t, rows = instance.truth, np.arange(len(instance.truth["y"]))
-    deep = referee.POOL.index("two-ply")
-    items = record[rows, deep, t["y"], :-1].astype(int)
-    for row in rows[t["first"]]:  # honesty began, so the lie spoke last
-        free = t["legal"][row].copy()
-        free[items[row, :3]] = False
-        assert t["values"][row, items[row, 3]] == t["values"][row][free].min()
+    asked = Asked("judge", lambda task: space.run(task, space.BASELINES["judge as given"]))
+    record = problem.play([instance], asked)[0].reshape(referee.setting(instance).shape)
+    rows, y = np.arange(len(instance.truth["y"])), instance.truth["y"]
+    for liar, (task, _) in enumerate(asked.tasks):
+        assert np.array_equal(record[rows, liar, y, :-1], task.items)
+    assert problem.notes(instance, record)["forfeits"] == 0
 
 
 def test_a_judge_that_says_nothing_is_refused_by_code(problem: Debate) -> None:
@@ -239,7 +227,7 @@ def test_a_judge_that_says_nothing_is_refused_by_code(problem: Debate) -> None:
 
 def test_roles_agree_where_they_are_the_same_game(problem: Debate) -> None:
     """The lab's honest debater as a submitted debater, the lab's judge as a submitted judge, and the usual order as a
-    submitted protocol are one and the same game, but for the last move, which is as good."""
+    submitted protocol are one and the same game."""
     instances = [problem.sealed("search", i, SECRET) for i in range(4)]
     scores = {
         role: join([problem.score(i, problem.direct(i, config)) for i in instances]).value.mean()
@@ -249,7 +237,7 @@ def test_roles_agree_where_they_are_the_same_game(problem: Debate) -> None:
         }.items()
     }
     assert scores["debater"] == pytest.approx(scores["protocol"])
-    assert scores["judge"] == pytest.approx(scores["protocol"], abs=0.02)
+    assert scores["judge"] == pytest.approx(scores["protocol"])
 
 
 def test_a_schedule_is_played_as_submitted(problem: Debate) -> None:
@@ -302,36 +290,49 @@ def test_ablations_take_away_what_they_say(problem: Debate, tmp_path: Path) -> N
         for name, i in {**made, "plain": instance}.items():
             won.setdefault(name, []).append(problem.score(i, problem.direct(i, config)).value.mean())
     mean = {name: float(np.mean(values)) for name, values in won.items()}
-    assert mean["exchanged-input"] < mean["plain"] - 0.2
+    assert mean["exchanged-truth"] < mean["plain"] - 0.1
     assert mean["untrained-judge"] < mean["plain"] - 0.1
     assert abs(mean["random-evidence"] - mean["chance"]) < 0.15 < mean["plain"] - mean["chance"]
     assert np.array_equal(made["order-swap"].truth["first"], ~instance.truth["first"])
     assert np.array_equal(made["untrained-judge"].truth["y"], instance.truth["y"])
-    assert np.mean(made["exchanged-input"].truth["y"] == instance.truth["y"]) < 0.4
+    exchanged = made["exchanged-truth"]
+    assert 0.3 < np.mean(exchanged.truth["y"] == instance.truth["y"]) < 0.7
+    persuades = np.full(referee.setting(instance).shape, 1.0)  # whoever wins with any answer loses nothing by it
+    assert all(problem.score(i, persuades.ravel()).value.mean() == 1 for i in (instance, exchanged))
     for ablation in problem.ablations:  # what is written anew is named, so that an audit can make ages alike
         task = made[ablation.name].task
         anew = [p.name for p in task.iterdir() if not p.samefile(instance.task / p.name)]
         assert all(name.endswith(ablation.writes) for name in anew) if anew else True
 
 
-def test_placebo_redraws_the_truth_as_the_judge_believes_without_a_debate(problem: Debate) -> None:
+def test_under_the_placebo_no_method_is_expected_to_gain_or_to_lose(problem: Debate) -> None:
     instances = [problem.sealed("final", i, SECRET) for i in range(8)]
-    redrawn = [problem.placebo(i, 5) for i in instances]
-    rows, kept = np.arange(len(instances[0].truth["y"])), []
-    for before, after in zip(instances, redrawn, strict=True):
-        y, lie = before.truth["y"], before.truth["lie"][rows, before.truth["y"]]
-        assert ((after.truth["y"] == y) | (after.truth["y"] == lie)).all()
-        assert np.array_equal(after.truth["true_y"], y)
-        kept.append(np.mean(after.truth["y"] == y))
-    assert np.mean(kept) == pytest.approx(np.mean([i.truth["belief"].mean() for i in instances]), abs=0.04)
-    true, false = ([problem.references(i) for i in some] for some in (instances, redrawn))
-    gaps = [np.mean([r.ceiling.value.mean() - r.floor.value.mean() for r in some]) for some in (true, false)]
-    assert gaps[0] == pytest.approx(gaps[1])
-    for before, after in zip(instances, redrawn, strict=True):
-        knows = np.full(referee.setting(before).shape, -1.0)  # the truth, which no play can tell it
-        knows[..., -1] = np.arange(knows.shape[2])[None, None] == before.truth["y"][:, None, None]
-        assert problem.score(before, knows.ravel()).value.mean() == 1
-        assert problem.score(after, knows.ravel()).value.mean() == np.mean(after.truth["y"] == before.truth["y"])
+    floor = join([problem.references(i).floor for i in instances]).value.mean()
+    outputs = {
+        "two-ply": [problem.direct(i, space.BASELINES["two-ply"]) for i in instances],
+        "random": [problem.direct(i, space.BASELINES["random"]) for i in instances],
+        "knows": [np.where(np.arange(ANSWERS) == i.truth["y"][:, None, None], 1.0, 0.0) for i in instances],
+    }
+    for i, won in enumerate(outputs["knows"]):  # the record of who wins every honest game
+        shape = referee.setting(instances[i]).shape
+        record = np.zeros(shape)
+        record[..., -1] = np.broadcast_to(won, shape[:-1])
+        outputs["knows"][i] = record.ravel()
+
+    def gain(redrawn: Sequence[Instance], name: str) -> float:
+        scored = join([problem.score(i, o) for i, o in zip(redrawn, outputs[name], strict=True)])
+        return float(scored.value.mean() - floor)
+
+    assert gain(instances, "knows") == pytest.approx(1 - floor)
+    draws = [[problem.placebo(i, seed) for i in instances] for seed in range(100)]
+    for name in outputs:
+        null = np.array([gain(drawn, name) for drawn in draws])
+        assert abs(null.mean()) < 3 * null.std() / 10
+        if name == "knows":
+            assert np.mean(null >= gain(instances, name)) == 0  # a real gain is beyond all of them
+    one, other = draws[0][0].truth, draws[0][1].truth
+    sign = dict(zip(one["unit"], one["sign"], strict=True))
+    assert [sign[u] for u in other["unit"]] == list(other["sign"])  # the same case, the same sign, in all instances
 
 
 def test_the_task_folder_as_it_is_opens_as_a_first_turn(problem: Debate) -> None:
@@ -359,16 +360,3 @@ def test_output_is_what_is_promised(problem: Debate) -> None:
     assert output.shape == spec.shape and spec.low <= output.min() and output.max() <= spec.high
     bad = problem.play([instance], Asked("debater", lambda task: np.full(len(task.case), -3e8)))[0]
     assert spec.low <= bad.min() and bad.max() <= spec.high
-
-
-def test_inconsistent_is_a_matter_of_degree(problem: Debate) -> None:
-    """Answers that differ in the last digits, as sums in another order do, are the same answer."""
-    rng, instance = np.random.default_rng(0), problem.sealed("final", 0, SECRET)
-    given = space.BASELINES["judge as given"]
-
-    def noisy(scale: float) -> Callable[[JudgeTask], np.ndarray]:
-        return lambda task: np.clip(space.run(task, given) + scale * rng.normal(size=len(task.a)), 0, 1)
-
-    assert problem.notes(instance, problem.play([instance], Asked("judge", noisy(1e-6)))[0])["forfeits"] == 0
-    assert problem.notes(instance, problem.play([instance], Asked("judge", noisy(0.1)))[0])["forfeits"] > 0.1
-    assert roles.SAME < 0.01

@@ -29,24 +29,14 @@ def rewrite(task: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         np.save(task / f"{name}.npy", array)
 
 
-def exchange_input(instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
-    """Cases dealt anew among the truths of a share of the rows: everything that is seen stays consistent, but the truth
-    belongs to another case. Whoever still wins can win with any answer."""
-    rng, y = np.random.default_rng(seed), instance.truth["y"].copy()
-    rows = np.flatnonzero(rng.random(len(y)) < share)
-    for _ in range(50):  # until nearly no case keeps its own answer
-        dealt = y[rng.permutation(rows)]
-        swap = np.flatnonzero(dealt == y[rows])
-        if len(swap) < 2:
-            break
-        others = rng.permutation(len(rows))[: len(swap)]
-        dealt[swap], dealt[others] = dealt[others].copy(), dealt[swap].copy()
-        if np.mean(dealt == y[rows]) < 0.02:
-            break
-    changed = y.copy()
-    changed[rows] = dealt
+def exchange_truth(instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
+    """In a share of the cases a coin says which of the two answers counts as right, the truth or the lie against it.
+    The games stay what they are; whoever still wins as often can win with either answer."""
+    y, rng = instance.truth["y"], np.random.default_rng(seed)
+    exchanged = (rng.random(len(y)) < share) & (rng.random(len(y)) < 0.5)
+    changed = np.where(exchanged, instance.truth["lie"][np.arange(len(y)), y], y)
     truth = {**instance.truth, "y": changed}
-    return replace(instance, key=f"{instance.key}/exchanged-input", task=copied(instance, folder), truth=truth)
+    return replace(instance, key=f"{instance.key}/exchanged-truth", task=copied(instance, folder), truth=truth)
 
 
 def untrain_judge(instance: Instance, folder: Path, seed: int, share: float = 1.0) -> Instance:
@@ -85,7 +75,7 @@ def swap_order(instance: Instance, folder: Path, seed: int, share: float = 1.0) 
 
 
 ABLATIONS = (
-    Ablation("exchanged-input", "cases dealt anew among the truths", exchange_input),
+    Ablation("exchanged-truth", "truth and lie exchanged by the toss of a coin", exchange_truth),
     Ablation(
         "untrained-judge", "an untrained judge to plan with, and meaningless training labels", untrain_judge,
         ("judge.base.npy", "judge.parts.npy", ".weights.npy", ".bias.npy", "train.y.npy"),

@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from aarlab.kit.cache import cache_dir
 from aarlab.kit.debate.task import Floats
 from aarlab.kit.stats import Outcomes, Score, accuracy, difference, join
-from aarlab.problems.debate import matches, referee
+from aarlab.problems.debate import lies, matches, referee
 from aarlab.problems.debate.check import SECRET, forfeits
-from aarlab.problems.debate.referee import Array, Setting
+from aarlab.problems.debate.referee import Array, Setting, ahead
 
 if TYPE_CHECKING:
     from aarlab.problems.debate.problem import Debate
@@ -40,7 +40,7 @@ def judged(problem: "Debate", number: int) -> Part:
     looks = matches.seen(s, matches.views(s, VIEWS, 0))
     rows["one_view"] = np.mean(looks.argmax(2) == s.y, axis=0)
     pair = looks[:, every, s.y] - looks[:, every, lie]
-    rows["floor"] = np.mean(pair > 0, axis=0)
+    rows["floor"] = np.mean(ahead(pair), axis=0)
     games = matches.honest_against_liars(s)
     for i, honest in enumerate(games.players):
         for j, liar in enumerate(games.players):
@@ -73,7 +73,7 @@ def weaker(problem: "Debate", numbers: Sequence[int], share: float = WEAKER) -> 
         instances, problem.testbed.fit(draw, parts, [i.seed % 2**63 for i in instances], share), strict=True
     ):
         s = replace(referee.setting(instance), judge=fit.judge)
-        s = replace(s, lie=referee.strongest_lies(s))
+        s = replace(s, lie=lies.deal(s))
         every, lie = np.arange(len(s.y)), s.lie[np.arange(len(s.y)), s.y]
         looks = matches.seen(s, matches.views(s, VIEWS, 0))
         zeros, ones = np.zeros(len(every), np.int64), np.ones(len(every), np.int64)
@@ -82,7 +82,7 @@ def weaker(problem: "Debate", numbers: Sequence[int], share: float = WEAKER) -> 
         made.append({
             "rows": {
                 "one_view": np.mean(looks.argmax(2) == s.y, axis=0),
-                "floor": np.mean(looks[:, every, s.y] > looks[:, every, lie], axis=0),
+                "floor": np.mean(ahead(looks[:, every, s.y] - looks[:, every, lie]), axis=0),
                 f"{STRONG} against {STRONG}": played.won, f"greedy against {STRONG}": greedy.won,
             },
             "unit": instance.truth["unit"], "ood": instance.truth["ood"],

@@ -1,4 +1,4 @@
-"""On what a gain at debate may rest: on what the case shows, and on what the judge makes of it."""
+"""On what a gain at debate may rest: on the truth, and on what the judge makes of the case."""
 
 from aarlab.problems.causes import Causal, Factor, Verdicts
 from aarlab.problems.words import Words
@@ -11,8 +11,8 @@ WORDS = Words(
 
 CAUSAL = Causal(
     needed=Factor(
-        name="input", ablation="exchanged-input", cell="exchanged", without="with the cases exchanged among truths",
-        there="its own", gone="another's",
+        name="truth", ablation="exchanged-truth", cell="exchanged", without="with truth and lie exchanged by a coin",
+        there="the case's own", gone="a coin's",
     ),
     other=Factor(
         name="judge", ablation="untrained-judge", cell="untrained", without="planning with an untrained judge",

@@ -2,7 +2,7 @@
 
 The marks, over ten instances of a sealed set: a judge whom random evidence does not mislead, a gap worth closing, a
 debater who plays by chance below it all, untuned baselines that leave something to be found, a tuned method that finds
-it and more than there is in the placebo, gains that vanish without the case and without the judge, practice that
+it and more than there is in the placebo, gains that vanish without the truth and without the judge, practice that
 predicts sealed scores, and a referee by whom nobody gets away with a move that is none.
 
 Images are few, so a testbed of images is measured on its three sealed sets, which share none: the 250 of one set tell
@@ -72,7 +72,7 @@ def check(problem: "Debate") -> dict[str, Any]:
             "method": space.what(best), "config": best.asdict(), "wins": accuracy(tuned).asdict(),
             "trained": problem.gap(tuned, floor, ceiling).asdict(), "gain": gain.asdict(),
             **{name: problem.gap(_ablated(problem, sealed, best, name), floor, ceiling).asdict()
-               for name in ("exchanged-input", "untrained-judge")},
+               for name in ("exchanged-truth", "untrained-judge")},
         },
         "placebo": blank, "climbable": problem.climbable,
         "practice_sealed_spearman": round(rho, 4), "spearman_low": round(low, 4),
@@ -102,7 +102,7 @@ def marks(figures: dict[str, Any], gap: Score, gain: Score) -> list[str]:
         missed.append(f"the best tuned method wins {gain.mean} more than the best untuned, below {LEAST_GAIN}")
     elif gain.low is None or gain.low <= 0:
         missed.append(f"the best tuned method's gain {gain} may be none")
-    for name in ("exchanged-input", "untrained-judge"):
+    for name in ("exchanged-truth", "untrained-judge"):
         left = figures["best"][name]["mean"]
         if left is None or left > 0:
             missed.append(f"the best tuned method still recovers {left} with {name}")

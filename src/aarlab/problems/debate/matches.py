@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aarlab.kit.debate import play
 from aarlab.kit.debate.task import NOTHING, DebateTask, Floats, Ints
-from aarlab.problems.debate.referee import Array, Setting
+from aarlab.problems.debate.referee import Array, Setting, ahead
 
 Player = Callable[[DebateTask], Floats]
 DEBATERS: Mapping[str, Player] = {
@@ -49,7 +49,7 @@ class Match:
     @property
     def won(self) -> Array:
         """(g,) 1 where a won, .5 where the judge was undecided."""
-        return np.where(self.margin == 0, 0.5, (self.margin > 0).astype(np.float64))
+        return ahead(self.margin)
 
 
 def match(
@@ -107,7 +107,7 @@ def answers(s: Setting, case: Ints, a: Ints, b: Ints, margin: Floats) -> Ints:
 
 def views(s: Setting, count: int, salt: int) -> Ints:
     """(count, n, k) items of random views of every case."""
-    rng = np.random.default_rng([s.seed, 6, salt])
+    rng = np.random.default_rng([s.deal, 6, salt])
     thrown = np.where(s.legal, rng.random((count, *s.legal.shape), dtype=np.float32), -1)
     return np.asarray(thrown.argpartition(-s.k, axis=2)[..., -s.k :])
 

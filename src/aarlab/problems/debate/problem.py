@@ -8,6 +8,7 @@ Judges are trained BLOCK at a time, in one batched network.
 import inspect
 import json
 import sys
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,23 +19,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit.cache import built, cache_dir
-from aarlab.kit.debate import play, space
+from aarlab.kit.debate import play, space, task
 from aarlab.kit.debate.task import NOTHING, load
 from aarlab.kit.stats import Outcomes, Score, gap_recovered
-from aarlab.problems import draws
+from aarlab.problems import draws, images
 from aarlab.problems.base import Ablation, Ask, Direction, Instance, OutputSpec, References
 from aarlab.problems.causes import Causal
-from aarlab.problems.debate import matches, referee, roles
+from aarlab.problems.debate import lies, matches, referee, roles, testbed
 from aarlab.problems.debate.ablate import ABLATIONS, UNTRAINED
 from aarlab.problems.debate.causal import CAUSAL, WORDS
 from aarlab.problems.debate.check import check
+from aarlab.problems.debate.referee import ahead
 from aarlab.problems.debate.replay import recorded
 from aarlab.problems.debate.testbed import Cases, Draw, Testbed
 from aarlab.problems.words import Words
 
-VERSION = 1  # part of every cache key: raise it when a draw or an instance changes
+VERSION = 2  # part of every cache key: raise it when a draw or an instance changes
 BLOCK = 10  # judges that are trained side by side
-VIEWS = 40  # random views whose mean is what a judge believes without a debate
+VIEWS = 20  # random views whose mean is the floor: one alone would add its noise to every score
 TESTBEDS = ("digits", "digits-6", "reading")
 Array = NDArray[np.float64]
 
@@ -129,16 +131,14 @@ class Debate:
         return self
 
     def placebo(self, instance: Instance, seed: int) -> Instance:
-        """Truth redrawn between the two answers, the truth and the best lie against it: the judge's belief on random
-        evidence, averaged over views, is its probability, whatever else the case shows.
-
-        To redraw it from one view alone would be no test: what that view got wrong, a debate gets right, so a method
-        would be beaten by any truth so drawn (-0.6 of the gap for greedy debate). Here a debate that only makes the
-        judge surer of what it would mostly believe anyway recovers .3 of the gap; a finding must beat that."""
-        t = instance.truth
-        kept = np.random.default_rng([seed, instance.seed]).random(len(t["y"])) < t["belief"]
-        lie = t["lie"][np.arange(len(t["y"])), t["y"]]
-        return replace(instance, truth={**t, "y": np.where(kept, t["y"], lie), "true_y": t.get("true_y", t["y"])})
+        """What every case gains or loses against the floor, with its sign drawn by lot, unit by unit and the same in
+        all instances of a draw: whatever the role and whoever plays, the expected gap recovered is none, and its
+        spread is that of the cases. (To redraw the truth itself would be no test: what random evidence got wrong a
+        debate gets right, so any method would be far below a floor that is kept.)"""
+        stem, unit = instance.key.rpartition("/")[0], instance.truth["unit"]
+        rng = np.random.default_rng([seed, zlib.crc32(stem.encode())])
+        sign = rng.choice([-1.0, 1.0], size=int(unit.max()) + 1)[unit]
+        return replace(instance, truth={**instance.truth, "sign": sign})
 
     # -- playing and scoring
 
@@ -152,7 +152,10 @@ class Debate:
 
     def score(self, instance: Instance, output: Array) -> Outcomes:
         t, s = instance.truth, referee.setting(instance)
-        return referee.outcomes(output.reshape(s.shape), t["y"], t["unit"], t["ood"])
+        found = referee.outcomes(output.reshape(s.shape), t["y"], t["unit"], t["ood"])
+        if "sign" not in t:
+            return found
+        return replace(found, value=t["floor"] + t["sign"] * (found.value - t["floor"]))
 
     def notes(self, instance: Instance, output: Array) -> Mapping[str, float]:
         """Win rate of honesty against every liar of the pool; wins of the games in which the method had to lie; games
@@ -182,17 +185,15 @@ class Debate:
         return gap_recovered(method, floor, ceiling)
 
     def references(self, instance: Instance, names: Sequence[str] = ()) -> References:
-        """Floor: the judge between truth and lie on k random items. Ceiling: a judge trained on whole cases, between
-        the same two. The baselines named, played out."""
+        """Floor: the judge between truth and lie on k random items, a mean over VIEWS of them. Ceiling: a judge of
+        whole cases, between the same two. The baselines named, played out."""
         t = instance.truth
-        flip = np.zeros(len(t["y"]), bool) if "true_y" not in t else t["y"] != t["true_y"]
 
         def rows(value: NDArray[Any]) -> Outcomes:
             return Outcomes(value.astype(np.float64), np.zeros(len(value), np.int64), t["unit"], t["ood"])
 
-        floor = np.where(flip, 1 - t["floor"], t["floor"])
         return References(
-            rows(floor), rows(t["ceiling"] + floor - t["floor"]),
+            rows(t["floor"]), rows(t["ceiling"]),
             {n: self.score(instance, self.direct(instance, space.BASELINES[n])) for n in names},
         )  # fmt: skip
 
@@ -272,7 +273,6 @@ class Debate:
         built(folder, lambda made: self._write_block(made, source, set_name, seeds))
         mine = folder / str(number % BLOCK)
         truth = {p.stem: np.load(p) for p in sorted((mine / "lab").glob("*.npy"))}
-        truth |= {p.stem: np.load(p) for p in sorted((mine / "task").glob("judge.*.npy"))}
         return Instance(self.name, key, mine / "task", truth, seeds[number % BLOCK])
 
     def _write_block(self, made: Path, source: Path, set_name: str, seeds: Sequence[int]) -> None:
@@ -309,14 +309,13 @@ class Debate:
             (task / "task.json").write_text(json.dumps({**meta, "seed": int(rng.integers(2**31))}))
             truth = {**known, **fit.judge.arrays(), "lie": np.zeros((n, self.testbed.answers), np.int64)}
             s = referee.setting(Instance(self.name, "", task, truth, seed))
-            known["lie"] = referee.strongest_lies(s)
-            held = known["lie"][np.arange(n), cases.y]
-            shown = np.where(cases.legal, rng.random(cases.legal.shape), -np.inf).argsort(1)[:, -s.k :]
-            known["floor"] = (referee.believed(fit.judge, np.arange(n), shown, cases.y, held) > 0.5).astype(np.float64)
+            known["lie"] = lies.deal(s)
+            every, held = np.arange(n), known["lie"][np.arange(n), cases.y]
             looks = matches.seen(s, matches.views(s, VIEWS, 2))
-            known["belief"] = np.mean(looks[:, np.arange(n), cases.y] > looks[:, np.arange(n), held], axis=0)
-            known["ceiling"] = (fit.whole[np.arange(n), cases.y] > fit.whole[np.arange(n), held]).astype(np.float64)
-            for name, array in known.items():
+            known["floor"] = np.mean(ahead(looks[:, every, cases.y] - looks[:, every, held]), axis=0)
+            known["ceiling"] = ahead(fit.whole[every, cases.y] - fit.whole[every, held])
+            # the referee's judge is a copy of the lab's own: what lies in the task folder is the method's
+            for name, array in {**known, **fit.judge.arrays()}.items():
                 np.save(lab / f"{name}.npy", array)
             _save_opening(task, s, known["lie"])
 
@@ -349,9 +348,9 @@ def _load_cases(folder: Path, part: str) -> Cases:
 
 @cache
 def _fingerprint(home: Path) -> str:
-    """Changes when the testbed's code changes, or the engine's that draws lies and floors."""
-    engine = [Path(m.__file__ or "") for m in (referee, matches, play, draws, sys.modules[__name__])]
-    return draws.digest([*draws.sources(home), *engine])
+    """Changes when the testbed's code changes, or the engine's that draws lies and floors and plays."""
+    engine = [referee, roles, lies, matches, play, task, testbed, draws, images, sys.modules[__name__]]
+    return draws.digest([*draws.sources(home), *(Path(m.__file__ or "") for m in engine)])
 
 
 @cache

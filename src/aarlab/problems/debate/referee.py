@@ -38,13 +38,15 @@ STRATEGIES: Mapping[str, Values] = {"greedy": play.greedy, "two-ply": lambda tas
 class Setting:
     """One instance as the referee knows it. judge: the one that decides; values: (n, I) what a judge is told of an
     item; more: what it is told of a case; y: (n,) truth; lie: (n, C) the answer held against each answer; first: (n,)
-    whether the method's side, or the honest one, reveals first; ranking: (n, I) the order in which the liar that
+    whether the method's side, or the honest one, reveals first; seed: told to methods; deal: of whatever is dealt by
+    chance and told to nobody; ranking: (n, I) the order in which the liar that
     plays by chance reveals, the same in every game about a case."""
 
     game: str
     k: int
     answers: int
     seed: int
+    deal: int
     judge: Judge
     legal: NDArray[np.bool_]
     values: NDArray[Any]
@@ -80,9 +82,10 @@ def setting(instance: Instance) -> Setting:
     t = instance.truth
     n, items = t["legal"].shape
     rng = np.random.default_rng([instance.seed, 1])
+    told, deal = (int(np.random.default_rng([instance.seed, stream]).integers(2**31)) for stream in (2, 4))
     k = int(t["k"])
     return Setting(
-        str(t["game"]), k, t["lie"].shape[1], int(np.random.default_rng([instance.seed, 2]).integers(2**31)),
+        str(t["game"]), k, t["lie"].shape[1], told, deal,
         Judge.of(t), t["legal"], t["values"], {name: a for name, a in t.items() if name.startswith("more.")},
         t["y"], t["lie"], t["first"], rng.random((n, items), dtype=np.float32),
         np.array([int(s) for s in EVERY_OTHER * (k // 2)]), float(t.get("by_chance", np.float64(0))),
@@ -115,22 +118,23 @@ def debate(instances: Sequence[Instance], ask: Ask) -> list[Array]:
     """Let a debater play every answer of every case against every liar of the pool; one record an instance.
 
     Liars move until all games wait for the method; then it is asked once about all of them. Positions that look the
-    same to it are asked about once, so a method cannot tell which liar it plays.
+    same to it are asked about once. (A liar may be known by its moves; that is part of the game.)
     """
     settings = [setting(i) for i in instances]
     tables = [Games.all(s) for s in settings]
     for s, games in zip(settings, tables, strict=True):
         _liars(s, games)
     while any(len(_waiting(s, g)) for s, g in zip(settings, tables, strict=True)):
-        waiting = [_waiting(s, g) for s, g in zip(settings, tables, strict=True)]
-        positions = [_positions(s, g, w) for s, g, w in zip(settings, tables, waiting, strict=True)]
+        all_games = [(i, s, g, _waiting(s, g)) for i, s, g in zip(instances, settings, tables, strict=True)]
+        waiting = [one for one in all_games if len(one[-1])]
+        positions = [_positions(s, g, w) for _, s, g, w in waiting]
         with tempfile.TemporaryDirectory(prefix="aar-turn-") as home:
             folders = [
                 _turn(i, s, position, Path(home) / str(n))
-                for n, (i, s, (position, _)) in enumerate(zip(instances, settings, positions, strict=True))
+                for n, ((i, s, _, _), (position, _)) in enumerate(zip(waiting, positions, strict=True))
             ]
             said = ask(folders, [OutputSpec((len(p),), -FAR, FAR) for p, _ in positions])
-        for s, games, rows, items, (_, back) in zip(settings, tables, waiting, said, positions, strict=True):
+        for (_, s, games, rows), items, (_, back) in zip(waiting, said, positions, strict=True):
             _reveal(s, games, rows, items[back])
             _liars(s, games)
     return [_record(s, g) for s, g in zip(settings, tables, strict=True)]
@@ -168,8 +172,6 @@ def _liars(s: Setting, games: Games) -> None:
 def _positions(s: Setting, games: Games, rows: Ints) -> tuple[Ints, Ints]:
     """Distinct positions among the games: (p, 3 + k) case, own, first, shown; and which of them each game has."""
     keys = np.column_stack([games.case[rows], games.own[rows], games.first[rows], games.shown[rows]])
-    if not len(rows):
-        return keys, np.zeros(0, np.int64)
     distinct, back = np.unique(keys, axis=0, return_inverse=True)
     return distinct, back.ravel()
 
@@ -212,7 +214,7 @@ def _reveal(s: Setting, games: Games, rows: Ints, items: Array) -> None:
     whole = (items == np.floor(items)) & (items >= 0) & (items < s.legal.shape[1])
     number = np.where(whole, items, 0).astype(np.int64)
     if s.by_chance:
-        rng = np.random.default_rng([s.seed, 3, int(step[rows[0]]) if len(rows) else 0])
+        rng = np.random.default_rng([s.deal, 3, int(step[rows[0]]) if len(rows) else 0])
         swapped = (rng.random(len(s.y)) < s.by_chance)[games.case[rows]]
         thrown = np.where(open_items, rng.random(s.legal.shape)[games.case[rows]], -np.inf).argmax(1)
         number, whole = np.where(swapped, thrown, number), whole | swapped
@@ -235,36 +237,19 @@ def believed(judge: Judge, case: Ints, shown: Ints, a: Ints, b: Ints) -> Array:
     return np.asarray(1 / (1 + np.exp(-margin)))
 
 
+def ahead(margin: NDArray[Any]) -> Array:
+    """1 where it is positive, .5 where it is nothing, 0 where it is negative: a tie is half a win, for everybody."""
+    return np.asarray((1 + np.sign(margin.astype(np.float64))) / 2)
+
+
 def wins(record: Array, y: Ints) -> Array:
     """(n, P) of a record: 1 where the honest side won, 0 where it lost or forfeited, .5 where the judge was undecided
     or there was no such game."""
     verdict = record[np.arange(len(y)), :, y, -1]
-    won = np.where(verdict == 0.5, 0.5, (verdict > 0.5).astype(np.float64))
-    return np.where(verdict == UNPLAYED, 0.5, won)
+    return np.where(verdict == UNPLAYED, 0.5, ahead(verdict - 0.5))
 
 
 def outcomes(record: Array, y: Ints, unit: Ints, ood: NDArray[np.bool_]) -> Outcomes:
     """A method's score: row by row the honest game against the liar that is worst for it on this instance."""
-    won = wins(record, y)
-    return Outcomes(won[:, int(won.mean(0).argmin())], np.zeros(len(y), np.int64), unit, ood)
-
-
-def strongest_lies(s: Setting) -> Ints:
-    """(n, C): against every answer the one with the lowest margin for it when both sides play greedily; but against
-    what is the best lie against the truth it is the truth, so that the two can be exchanged (the placebo does)."""
-    n, answers = len(s.y), s.answers
-    case, own, other = (a.ravel() for a in np.indices((n, answers, answers)))
-    keep = own != other
-    case, own, other = case[keep], own[keep], other[keep]
-    shown, every = np.full((len(case), s.k), NOTHING), np.arange(len(case))
-    for step in range(s.k):
-        mover_own = (s.schedule[step] == 0) == s.first[case]
-        held, against = np.where(mover_own, own, other), np.where(mover_own, other, own)
-        view = s.view(case, held, against, s.first[case] == mover_own, shown)
-        shown[:, step] = s.move("greedy", view)
-    logits = s.judge.logits(case, shown)
-    margin = (logits[every, own] - logits[every, other]).reshape(n, answers, answers - 1)
-    lie = np.take_along_axis(other.reshape(margin.shape), margin.argmin(2)[..., None], 2)[..., 0]
-    rows = np.arange(n)
-    lie[rows, lie[rows, s.y]] = s.y
-    return lie
+    found = wins(record, y)
+    return Outcomes(found[:, int(found.mean(0).argmin())], np.zeros(len(y), np.int64), unit, ood)
