@@ -123,6 +123,13 @@ def test_questions_about_one_passage_are_one_unit() -> None:
     assert accuracy([a, b]).se is None and accuracy([a, b]).why == "one unit has no standard error"
 
 
+def test_no_spread_is_no_certainty() -> None:
+    ten = [transcript((0.5, 0.5), case=str(i)) for i in range(10)]
+    score = accuracy(ten)
+    assert score.mean == 1 and score.high == 1 and score.low == pytest.approx(0.6915, abs=1e-3)
+    assert accuracy([*ten, transcript((0.5, 0.5), answer=0, case="x")]).high == 1
+
+
 def test_games_played_as_arrays_become_transcripts() -> None:
     """Digits and reading alike: two games of four pixels, one of which a side forfeits."""
     made = list(from_games(

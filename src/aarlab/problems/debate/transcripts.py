@@ -232,21 +232,34 @@ def both_sure(transcripts: Sequence[Transcript], level: float = SURE) -> Score:
     """Share of debates at whose end both sides say that they are at least `level` sure to win, which cannot be."""
     last = [(t.cluster, [confidences(t, side)[-1:] for side in (0, 1)]) for t in transcripts]
     told = [(unit, float(a[0] >= level and b[0] >= level)) for unit, (a, b) in last if a and b]
-    return clustered([v for _, v in told], [u for u, _ in told], "no debate in which both sides stated their confidence")
+    why = "no debate in which both sides stated their confidence"
+    return clustered([sure for _, sure in told], [unit for unit, _ in told], why, share=True)
 
 
 def accuracy(transcripts: Sequence[Transcript]) -> Score:
     """How often the truth was believed, clustered by unit."""
     known = [t for t in transcripts if t.right is not None]
-    return clustered([t.right or 0.0 for t in known], [t.cluster for t in known], "no transcript with a known truth")
+    why = "no transcript with a known truth"
+    return clustered([t.right or 0.0 for t in known], [t.cluster for t in known], why, share=True)
 
 
-def clustered(values: Sequence[float], units: Sequence[str], why: str) -> Score:
-    """Mean of values (n,) with a standard error clustered by unit (n,) and a 95% interval by Student's t with units - 1
-    degrees of freedom; `why` it is undefined if there is none. `seeds` of the score counts the units, `n` the values."""
+def clustered(values: Sequence[float], units: Sequence[str], why: str, *, share: bool = False) -> Score:
+    """Mean of values (n,) with a standard error clustered by unit (n,) and a 95% interval by Student's t, units - 1
+    degrees of freedom; `why`: if there is no value. `seeds` of the score counts the units, `n` the values.
+
+    share: the values are outcomes in [0, 1], and so is the interval; where all are 0 or all are 1, it is the exact one
+    of that many units (Clopper & Pearson 1934), for no spread was seen and there may be some.
+    """
     if not values:
         return undefined(why)
     unit = np.unique(list(units), return_inverse=True)[1].astype(np.int64)
     score = stats.accuracy(Outcomes(np.array(values, np.float64), unit, unit, np.zeros(len(unit), bool)))
-    alone = "one unit has no standard error" if score.why else None
-    return replace(score, n=len(values), why=alone)
+    if score.low is None or score.high is None:
+        return replace(score, n=len(values), why="one unit has no standard error")
+    low, high = score.low, score.high
+    if share and values[0] in (0, 1) and len(set(values)) == 1:
+        exact = stats.proportion(score.seeds * int(values[0]), score.seeds)
+        low, high = exact.low or 0.0, exact.high or 0.0
+    if share:
+        low, high = max(low, 0.0), min(high, 1.0)
+    return replace(score, low=low, high=high, n=len(values))

@@ -77,11 +77,13 @@ def test_models_forfeit_as_others_do(reply: Any, reason: str) -> None:
 @needs_it
 def test_a_slow_model_is_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
     model = mock(lambda _: {"answer": "B"}, [])
+    answers = model.generate
 
-    async def never(*_: Any, **__: Any) -> None:
-        await asyncio.sleep(60)
+    async def slow(prompt: str, **more: Any) -> Any:
+        await asyncio.sleep(0 if prompt == llm.GREETING else 60)
+        return await answers(prompt, **more)
 
-    monkeypatch.setattr(model, "generate", never)
+    monkeypatch.setattr(model, "generate", slow)
     quick = replace(PROTOCOLS["consultancy"], seconds=0.05)
     t = play(CASE, "7", quick, (1, 0), [llm.debater(model)], llm.judge(mock(lambda _: {"first": 1}, [])))
     assert [f.reason for f in t.forfeits] == ["out of time"]
@@ -91,4 +93,4 @@ def test_a_slow_model_is_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("reply", ["none", {"first": 2}, {"first": "high"}, {"first": True}, {}])
 def test_a_judge_that_gives_no_probability_is_an_error(reply: Any) -> None:
     with pytest.raises(llm.NoReply):
-        llm.judge(mock(lambda _: reply, []))(Bench("?", ("x", "y"), (0, 1), ()))
+        llm.judge(mock(lambda _: reply, []))(Bench("7", "?", ("x", "y"), (0, 1), ()))
