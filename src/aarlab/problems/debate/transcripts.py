@@ -173,7 +173,7 @@ def from_games(
 
     cases, question, choices: of n cases; values: (n, I) what a revealed item shows; case: (g,); sides: (g, 2) the
     answers held, the first side in front; shown: (g, k), -1 where a side forfeited its move; schedule: (k,);
-    beliefs: (g, k) P(first side's answer) after every reveal; truth: (n,).
+    beliefs: (g, k) P(first side's answer) after every reveal, NaN where the judge was not asked; truth: (n,).
     """
     for g, c in enumerate(case.tolist()):
         rounds, forfeits = [], []
@@ -184,7 +184,7 @@ def from_games(
                 break
             made = Statement(side=side, item=item, quotation=str(values[c, item]))
             p = float(beliefs[g, step])
-            rounds.append(Round(statements=(made,), belief=(p, 1 - p)))
+            rounds.append(Round(statements=(made,), belief=None if np.isnan(p) else (p, 1 - p)))
         a, b = sides[g].tolist()
         yield Transcript(
             game=game, case=cases[c], question=question[c], choices=tuple(choices[c]), sides=(a, b),

@@ -16,7 +16,17 @@ from collections.abc import Coroutine
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aarlab.problems.debate.reading.protocols import Bench, Debater, Judge, NoOpinion, Opinion, OutOfReach, Seat, Speech
+from aarlab.problems.debate.reading.protocols import (
+    Bench,
+    Debater,
+    Judge,
+    NoOpinion,
+    NotOpened,
+    Opinion,
+    OutOfReach,
+    Seat,
+    Speech,
+)
 from aarlab.problems.debate.transcripts import Round, Spent
 
 if TYPE_CHECKING:
@@ -71,11 +81,11 @@ class Meter:
 
 
 def open_model(name: str) -> "Model":
-    """A model by the name that inspect-ai gives it, once it has answered a greeting. Raises LLMMissing, and OutOfReach
+    """A model by the name that inspect-ai gives it, once it has answered a greeting. Raises LLMMissing, and NotOpened
     in one line for a name that is not known, a key that is missing, or a provider that does not answer."""
     model = _open(name)
     if why := _silent(model):
-        raise OutOfReach(f"{name} does not answer ({why}); check its name, the key and the network")
+        raise NotOpened(f"{name} does not answer ({why}); check its name, the key and the network")
     return model
 
 
@@ -154,7 +164,7 @@ def _open(model: "str | Model") -> "Model":
     try:
         return get_model(model, **({"custom_outputs": idle} if model.startswith("mockllm/") else {}))
     except Exception as error:
-        raise OutOfReach(f"{model}: {_why(error)}") from error
+        raise NotOpened(f"{model}: {_why(error)}") from error
 
 
 @cache

@@ -57,6 +57,10 @@ class OutOfReach(Exception):
     """What a debater or a judge runs on cannot be reached: no fault of theirs, so the game is not played."""
 
 
+class NotOpened(OutOfReach):
+    """It could not be reached to begin with: an unknown name, no key, no network."""
+
+
 def protocols(drafts: int = 4) -> dict[str, Protocol]:
     """Every protocol by name; drafts: n of best of n."""
     return {

@@ -60,7 +60,7 @@ class Table:
 
         def speak(seat: Seat) -> Speech:
             told = _shown(seat.rounds)
-            free = [i for i in range(len(seat.case.sentences)) if i not in told] or told[-1:]
+            free = _free(seat, told)
             options = np.array([[*(t for t in told if t != i), i] for i in free])
             logits = self._logits(seat.name, options)
             margins = logits[:, seat.own] - logits[:, seat.other]
@@ -75,9 +75,8 @@ class Table:
 
         def speak(seat: Seat) -> Speech:
             told, shelf = _shown(seat.rounds), self._shelves[seat.name]
-            worth = shelf.support[shelf.where[seat.name], : len(seat.case.sentences), seat.own].copy()
-            worth[told] = -np.inf
-            best = int(worth.argmax())
+            free = _free(seat, told)
+            best = free[int(shelf.support[shelf.where[seat.name], free, seat.own].argmax())]
             logits = self._logits(seat.name, np.array([[*(t for t in told if t != best), best]]))[0]
             return _quote(seat, best, _chance(float(logits[seat.own] - logits[seat.other])))
 
@@ -118,9 +117,15 @@ def _shown(rounds: Sequence[Round]) -> list[int]:
     return list(dict.fromkeys(s.item for r in rounds for s in r.statements if s.item is not None))
 
 
+def _free(seat: Seat, told: Sequence[int]) -> list[int]:
+    """Sentences that may be quoted: not yet told and short enough; if there is none, what comes nearest to it."""
+    new = [i for i in range(len(seat.case.sentences)) if i not in told]
+    return [i for i in new if len(seat.case.sentences[i].split()) <= seat.protocol.words] or new or list(told[-1:])
+
+
 def _quote(seat: Seat, item: int, confidence: float) -> Speech:
-    answer = seat.case.answers[seat.own]
-    return Speech(answer, seat.case.sentences[item], f"This speaks for {answer}.", confidence)
+    answer, words = seat.case.answers[seat.own], seat.case.sentences[item].split()[: seat.protocol.words]
+    return Speech(answer, " ".join(words), f"This speaks for {answer}.", confidence)
 
 
 def _chance(margin: float) -> float:
