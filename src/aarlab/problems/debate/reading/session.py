@@ -80,6 +80,16 @@ def questions(data: Path | None, n: int, seed: int) -> tuple[list[Case], list[Ca
     return [rows[i] for i in order], told, hashlib.sha256(data.read_bytes()).hexdigest()
 
 
+def check(terms: Terms) -> None:
+    """Raises BadSeason for a debater or a judge that is neither trained nor named as a model."""
+    for option, name, small in (("--debater", terms.debater, TRAINED), ("--judge", terms.judge, TRAINED[:1])):
+        provider, _, model = name.partition("/")
+        if name not in small and not (provider and model):
+            raise BadSeason(
+                f"{option} {name}: neither {' nor '.join(small)} nor PROVIDER/MODEL, such as openai/gpt-4o"
+            )
+
+
 def cast(terms: Terms, rows: Sequence[Case], training: Sequence[Case], workers: int) -> Cast:
     """Open the models and train the small ones. Raises NotOpened, LLMMissing."""
     opened = {n: llm.open_model(n) for n in dict.fromkeys((terms.debater, terms.judge)) if n not in TRAINED}

@@ -1,7 +1,8 @@
 """The lab's small trained models as debaters and judge of protocols.py, so that every protocol runs without a key.
 
 `planner` knows the judge and quotes the sentence that moves it most; `reader` does not, and quotes the sentence that
-its own reading of the passage rests on. Both state as confidence what they believe of the judge.
+its own reading of the passage rests on. Both state as confidence what they believe of the judge; of several drafts,
+each quotes the next best. The judge reads the whole sentence in which a quotation stands, and nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ class Table:
             options = np.array([[*(t for t in told if t != i), i] for i in free])
             logits = self._logits(seat.name, options)
             margins = logits[:, seat.own] - logits[:, seat.other]
-            best = int(margins.argmax())
+            best = _pick(seat, margins)
             return _quote(seat, free[best], _chance(float(margins[best])))
 
         return speak
@@ -76,7 +77,7 @@ class Table:
         def speak(seat: Seat) -> Speech:
             told, shelf = _shown(seat.rounds), self._shelves[seat.name]
             free = _free(seat, told)
-            best = free[int(shelf.support[shelf.where[seat.name], free, seat.own].argmax())]
+            best = free[_pick(seat, shelf.support[shelf.where[seat.name], free, seat.own])]
             logits = self._logits(seat.name, np.array([[*(t for t in told if t != best), best]]))[0]
             return _quote(seat, best, _chance(float(logits[seat.own] - logits[seat.other])))
 
@@ -121,6 +122,12 @@ def _free(seat: Seat, told: Sequence[int]) -> list[int]:
     """Sentences that may be quoted: not yet told and short enough; if there is none, what comes nearest to it."""
     new = [i for i in range(len(seat.case.sentences)) if i not in told]
     return [i for i in new if len(seat.case.sentences[i].split()) <= seat.protocol.words] or new or list(told[-1:])
+
+
+def _pick(seat: Seat, worth: Floats) -> int:
+    """The best for a first draft, the next best for the next."""
+    order = np.argsort(-worth, kind="stable")
+    return int(order[min(seat.draft, len(order) - 1)])
 
 
 def _quote(seat: Seat, item: int, confidence: float) -> Speech:
