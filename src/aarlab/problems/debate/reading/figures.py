@@ -87,10 +87,11 @@ def _above(games: Sequence[Transcript], others: Sequence[Transcript]) -> Figures
 
 def _swapped(dealt: Sequence[Transcript], turned: Sequence[Transcript]) -> Figures:
     """How often the same answer is believed in both orders, and what it is worth to speak first: how often the side in
-    front is believed, less how often the other is, over both orders."""
-    other = {t.case: t for t in turned}
-    pairs = [(t, other[t.case]) for t in dealt if t.case in other]
-    units, why = [a.cluster for a, _ in pairs], "play debate and debate-swapped"
+    front is believed, less how often the other is, over both orders. Pairs in which nobody forfeited: the others say
+    nothing of the judge."""
+    other = {t.case: t for t in turned if not t.forfeits}
+    pairs = [(t, other[t.case]) for t in dealt if not t.forfeits and t.case in other]
+    units, why = [a.cluster for a, _ in pairs], "play debate and debate-swapped, without forfeits"
     front = [float(np.mean([np.sign(t.verdict.belief[0] - 0.5) for t in pair])) for pair in pairs]
     return {
         "consistent": clustered(

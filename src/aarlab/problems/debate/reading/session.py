@@ -11,8 +11,8 @@ more protocols, goes on with what is missing. One process writes a folder.
 import fcntl
 import hashlib
 import json
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -122,8 +122,9 @@ def calls(terms: Terms, protocols: Sequence[Protocol], n: int) -> dict[str, int]
 
 @contextmanager
 def season(folder: Path, terms: Terms) -> Iterator["Kept"]:
-    """The folder of a season, made or found, for one process alone. Raises BadSeason, BadTranscript."""
-    asked = folder / "run.json"
+    """The folder of a season, made or found, for one process alone; one that was made and holds no game goes away.
+    Raises BadSeason, BadTranscript."""
+    asked, made = folder / "run.json", not folder.exists()
     if folder.exists() and not asked.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadSeason(f"{folder}: there is something else there; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,11 +133,18 @@ def season(folder: Path, terms: Terms) -> Iterator["Kept"]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise BadSeason(f"{folder}: another process plays here; wait for it, or give another folder") from None
-        if asked.exists():
+        kept = Kept(folder)
+        if asked.exists() and (kept.games or kept.controls):
             _same(asked, terms)
         else:
             asked.write_text(json.dumps(asdict(terms), indent=1) + "\n")
-        yield Kept(folder)
+        try:
+            yield kept
+        finally:
+            if made and not kept.games and not kept.controls:
+                for name in ("run.json", "lock"):
+                    (folder / name).unlink(missing_ok=True)
+                folder.rmdir()
 
 
 def _same(path: Path, terms: Terms) -> None:
@@ -286,44 +294,39 @@ class _Table:
 
 def _work(jobs: Sequence[Job], workers: int, keep: Callable[[list[Transcript]], None]) -> None:
     """Do the jobs, `workers` at a time, and keep what each made as it ends. When one fails, those under way are
-    waited for and kept, and then its error is raised; on Ctrl-C nothing is waited for."""
+    waited for and kept, and then its error is raised; on Ctrl-C nothing is waited for, and nothing kept after it."""
     if workers == 1:
         for job in jobs:
             keep(job())
         return
-    todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
-    ended: queue.SimpleQueue[list[Transcript] | BaseException] = queue.SimpleQueue()
-    stop = threading.Event()
-    for job in jobs:
-        todo.put(job)
+    todo, failed, lock = deque(jobs), list[BaseException](), threading.Lock()
+    over = threading.Event()
 
     def work() -> None:
-        while not stop.is_set():
+        while True:
+            with lock:
+                if not todo:
+                    return
+                job = todo.popleft()
             try:
-                ended.put(todo.get_nowait()())
-            except queue.Empty:
-                return
+                made = job()
+                with lock:  # here and not in the main thread, which Ctrl-C interrupts
+                    if not over.is_set():
+                        keep(made)
             except BaseException as error:
-                ended.put(error)
+                with lock:
+                    failed.append(error)
+                    todo.clear()
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(jobs)))]
-    for thread in threads:
-        thread.start()
-    failed: BaseException | None = None
     try:
-        for _ in jobs:
-            made = ended.get()
-            if isinstance(made, BaseException):
-                failed = made
-                break
-            keep(made)
-        stop.set()
+        for thread in threads:
+            thread.start()
         for thread in threads:
             thread.join()
     finally:
-        stop.set()
-        while not ended.empty():
-            if not isinstance(made := ended.get(), BaseException):
-                keep(made)
-    if failed is not None:
-        raise failed
+        with lock:
+            over.set()
+            todo.clear()
+    if failed:
+        raise failed[0]
