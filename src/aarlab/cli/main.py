@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
-from aarlab.cli import attacks, audits, bench, ledger, new, placebo, problems, verify, watching
+from aarlab.cli import attacks, audits, bench, debate, ledger, new, placebo, problems, verify, watching
 from aarlab.lab.ledger import DamagedLedger
 from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
@@ -47,6 +47,7 @@ app.command("baselines")(problems.baselines)
 app.command("practice")(problems.practice)
 app.command("audit")(audits.audit)
 app.command("attack")(attacks.attack)
+app.command(help=debate.HELP)(debate.debate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The campaign's folder.")]

@@ -13,7 +13,8 @@ for (const root of document.querySelectorAll(".replay")) {
   const pick = make("select", bar, { "aria-label": "debate" });
   games.forEach((g, i) => {
     make("option", pick, { value: i }).textContent =
-      `${i + 1}: ${g.truth} (true) against ${g.lie}, ${g.won ? "the truth wins" : "the lie wins"}`;
+      `${i + 1}: ${g.label ? g.label + ": " : ""}${g.truth} (true) against ${g.lie}, ` +
+      (g.won === null ? "nobody wins" : g.won ? "the truth wins" : "the lie wins");
   });
   const play = make("button", bar, { type: "button" });
   const slider = make("input", bar, { type: "range", min: 0, step: 1, "aria-label": "reveals" });
@@ -53,6 +54,14 @@ for (const root of document.querySelectorAll(".replay")) {
       if (seen) line.style.color = colour[seen[0]];
     });
   };
+  const said = (game, steps) => {
+    const list = make("ol", root.querySelector(".words"), { class: "said" });
+    game.steps.slice(0, steps).filter((s) => s.says).forEach((step) => {
+      const line = make("li", list);
+      line.textContent = `For the ${step.side}. ${step.says}`;
+      line.style.color = colour[step.side];
+    });
+  };
   const chart = (game, steps) => {
     const wide = 260, high = 120, svg = make("svg", stage, {
       viewBox: `-34 -14 ${wide + 60} ${high + 36}`, width: 320, role: "img", "aria-label": "the judge's belief in the truth",
@@ -84,6 +93,7 @@ for (const root of document.querySelectorAll(".replay")) {
     words.textContent = `${game.question} True: ${game.truth}; the lie: ${game.lie}. ` + (steps
       ? `Reveal ${steps} of ${game.steps.length}, for the ${step.side}: the judge believes the truth with ${belief}.`
       : `Nothing is shown yet: the judge believes the truth with ${belief}.`);
+    said(game, steps);
   };
   const stop = () => { clearInterval(timer); timer = null; play.textContent = "Play"; };
   play.addEventListener("click", () => {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aarlab.report.markup import Html, csp_hash, el, embed_json, join
+from aarlab.report.text import clean
 
 SCRIPT = (Path(__file__).parent / "replay.js").read_text()
 STYLE = (
@@ -19,8 +20,18 @@ STYLE = (
 
 
 def section(games: Sequence[Mapping[str, Any]]) -> Html:
-    """The games as an element; the page must hold SCRIPT after it, and STYLE."""
-    return el("div", el("script", embed_json(list(games)), type="application/json"), class_="replay")
+    """The games as an element; the page must hold SCRIPT after it, and STYLE. What steers a terminal or hides in a
+    text is shown by name."""
+    data = [_cleaned(g) for g in games]
+    return el("div", el("script", embed_json(data), type="application/json"), class_="replay")
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {name: _cleaned(v) for name, v in value.items()}
+    return [_cleaned(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def page(title: str, games: Sequence[Mapping[str, Any]]) -> str:

@@ -15,6 +15,7 @@ from aarlab.problems.debate.transcripts import (
     Verdict,
     accuracy,
     both_sure,
+    clustered,
     escalation,
     from_games,
     is_quotation,
@@ -106,7 +107,27 @@ def test_escalation_and_mutual_certainty() -> None:
 def test_both_orders_are_one_case() -> None:
     twice = [transcript((0.5, 0.5), answer=a, case="7") for a in (1, 0)]
     score = accuracy([*twice, transcript((0.5, 0.5), case="8"), transcript((0.5, 0.5), answer=None, case="9")])
-    assert score.mean == pytest.approx((0.5 + 1 + 0.5) / 3) and score.n == 3
+    assert score.mean == pytest.approx((1 + 0 + 1 + 0.5) / 4) and (score.seeds, score.n) == (3, 4)
+
+
+def test_questions_about_one_passage_are_one_unit() -> None:
+    """A passage asked about ten times is no more evidence than one asked about once, if all its answers agree."""
+    rng = np.random.default_rng(0)
+    told = rng.random(40) < 0.6
+    once = clustered([float(v) for v in told], [str(i) for i in range(40)], "")
+    often = clustered([float(v) for v in told for _ in range(10)], [str(i) for i in range(40) for _ in range(10)], "")
+    naive = clustered([float(v) for v in told for _ in range(10)], [str(i) for i in range(400)], "")
+    assert often.se == pytest.approx(once.se) and often.n == 400 and often.seeds == 40
+    assert naive.se is not None and once.se is not None and naive.se < once.se / 2  # what clustering is for
+    a, b = (transcript((0.5, 0.5), case=c).model_copy(update={"unit": "p"}) for c in "78")
+    assert accuracy([a, b]).se is None and accuracy([a, b]).why == "one unit has no standard error"
+
+
+def test_no_spread_is_no_certainty() -> None:
+    ten = [transcript((0.5, 0.5), case=str(i)) for i in range(10)]
+    score = accuracy(ten)
+    assert score.mean == 1 and score.high == 1 and score.low == pytest.approx(0.6915, abs=1e-3)
+    assert accuracy([*ten, transcript((0.5, 0.5), answer=0, case="x")]).high == 1
 
 
 def test_games_played_as_arrays_become_transcripts() -> None:

@@ -2,7 +2,8 @@
 
 A replay is a dict: `question`, `truth` and `lie` (answers in words), `image` (rows of numbers) or `sentences`, `legal`,
 `steps`: one for each reveal, with `item`, `side` ("truth" or "lie") and `belief`, the judge's P(truth) then; `before`:
-the same before anything is shown; `won`: whether the truth won; `whole`: whether a judge of whole cases chooses it.
+the same before anything is shown; `won`: whether the truth won, None if nobody did; `whole`: whether a judge of whole
+cases chooses it. Where there is more than items: `label` of a game, and `says` of a step, what was said in it.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from aarlab.kit.debate.task import NOTHING, Ints
 from aarlab.problems.base import Instance
 from aarlab.problems.debate import roles
 from aarlab.problems.debate.referee import FORFEIT, UNPLAYED, Array, Setting, believed, setting, wins
+from aarlab.problems.debate.transcripts import Forfeit, Statement, Transcript
 
 LIAR = "two-ply"
 
@@ -70,3 +72,37 @@ def replays(
             "won": beliefs[-1] > 0.5, "whole": bool(instance.truth["ceiling"][row]),
         })  # fmt: skip
     return made
+
+
+def spoken(t: Transcript, sentences: Sequence[str]) -> dict[str, Any]:
+    """A transcript about a passage, statement by statement: the judge believes anew when a round is over."""
+    truth = t.sides.index(t.truth) if t.truth in t.sides else 0
+    name = ("truth", "lie") if truth == 0 else ("lie", "truth")
+    belief, steps = 0.5, []
+    for number, made in enumerate(t.rounds):
+        events: list[Statement | Forfeit] = [*made.statements, *(f for f in t.forfeits if f.round == number)]
+        for i, event in enumerate(events):
+            last = i == len(events) - 1
+            if last and made.belief is not None:
+                belief = made.belief[truth]
+            if last and number == len(t.rounds) - 1:
+                belief = t.verdict.belief[truth]
+            asks = f" The judge asks: {made.question}" if last and made.question else ""
+            steps.append({
+                "item": event.item if isinstance(event, Statement) else None, "side": name[event.side],
+                "belief": round(belief, 4), "says": f"Round {number + 1}: {_told(event)}{asks}",
+            })  # fmt: skip
+    return {
+        "label": f"{t.protocol}, {t.case}", "question": t.question, "truth": t.choices[t.sides[truth]],
+        "lie": t.choices[t.sides[1 - truth]], "image": None, "sentences": list(sentences),
+        "legal": [True] * len(sentences), "before": 0.5, "steps": steps,
+        "won": None if t.verdict.answer is None else t.verdict.answer == t.truth, "whole": False,
+    }  # fmt: skip
+
+
+def _told(event: Statement | Forfeit) -> str:
+    if isinstance(event, Forfeit):
+        return f"forfeits: {event.reason}. {event.detail}"
+    quoted = f' It quotes: "{event.quotation}".' if event.quotation else ""
+    sure = "" if event.confidence is None else f" (It is {event.confidence:.2f} sure to be believed.)"
+    return f"{event.argument}{quoted}{sure}"

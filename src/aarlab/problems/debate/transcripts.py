@@ -5,6 +5,7 @@ every round, and who forfeited and why. Nothing in it needs the testbed to be re
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from aarlab.kit.stats import Score, undefined
+from aarlab.kit import stats
+from aarlab.kit.stats import Outcomes, Score, undefined
 
 Reason = Literal[
     "not in the passage", "not a legal item", "shown before", "names no answer", "changes its answer",
@@ -59,15 +61,29 @@ class Verdict(Record):
     belief: tuple[float, float]
 
 
+class Spent(Record):
+    """What language models were asked for by one role: calls, and tokens read and written, as the provider counts."""
+
+    calls: int = Field(default=0, ge=0)
+    input: int = Field(default=0, ge=0)
+    output: int = Field(default=0, ge=0)
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(calls=self.calls + other.calls, input=self.input + other.input, output=self.output + other.output)
+
+
 class Transcript(Record):
-    """One game about one case. sides: the choice that each side holds, the side that speaks first in front (in a
+    """One game about one case. unit: what the case is a part of, such as its passage (intervals are clustered by it;
+    empty: the case is its own); sides: the choice that each side holds, the side that speaks first in front (in a
     consultancy nobody speaks for the other); truth: the right choice, None where nobody knows; order: 0 as dealt, 1
-    with the sides swapped; by: who debated and who judged; judge_calls: how often the judge was asked.
+    with the sides swapped; by: who debated and who judged; judge_calls: how often the judge was asked, and lapses: how
+    often it gave no probability; spent: by role, where language models were asked.
     """
 
     version: Literal[1] = 1
     game: str
     case: str
+    unit: str = ""
     question: str
     choices: tuple[str, ...]
     sides: tuple[int, int]
@@ -79,6 +95,8 @@ class Transcript(Record):
     forfeits: tuple[Forfeit, ...] = ()
     verdict: Verdict
     judge_calls: int = 0
+    lapses: int = 0
+    spent: dict[str, Spent] = {}
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
@@ -90,6 +108,10 @@ class Transcript(Record):
             if not all(0 <= p <= 1 for p in belief):
                 raise ValueError(f"belief {belief} is not made of probabilities")
         return self
+
+    @property
+    def cluster(self) -> str:
+        return f"{self.game} {self.unit or self.case}"
 
     @property
     def right(self) -> float | None:
@@ -151,7 +173,7 @@ def from_games(
 
     cases, question, choices: of n cases; values: (n, I) what a revealed item shows; case: (g,); sides: (g, 2) the
     answers held, the first side in front; shown: (g, k), -1 where a side forfeited its move; schedule: (k,);
-    beliefs: (g, k) P(first side's answer) after every reveal; truth: (n,).
+    beliefs: (g, k) P(first side's answer) after every reveal, NaN where the judge was not asked; truth: (n,).
     """
     for g, c in enumerate(case.tolist()):
         rounds, forfeits = [], []
@@ -162,7 +184,7 @@ def from_games(
                 break
             made = Statement(side=side, item=item, quotation=str(values[c, item]))
             p = float(beliefs[g, step])
-            rounds.append(Round(statements=(made,), belief=(p, 1 - p)))
+            rounds.append(Round(statements=(made,), belief=None if np.isnan(p) else (p, 1 - p)))
         a, b = sides[g].tolist()
         yield Transcript(
             game=game, case=cases[c], question=question[c], choices=tuple(choices[c]), sides=(a, b),
@@ -195,38 +217,49 @@ def confidences(t: Transcript, side: int) -> list[float]:
 
 def escalation(transcripts: Sequence[Transcript]) -> Score:
     """Mean change of a side's stated confidence from its first statement to its last, with a 95% interval; the sides of
-    one transcript are one unit. Debaters who would learn from each other would change by nothing on average; language
+    one transcript are averaged. Debaters who would learn from each other would change by nothing on average; language
     models rose from .73 to .83 (Prasad & Nguyen 2025)."""
-    changes = []
+    changes, units = [], []
     for t in transcripts:
         stated = [c for c in (confidences(t, side) for side in (0, 1)) if len(c) > 1]
         if stated:
             changes.append(float(np.mean([c[-1] - c[0] for c in stated])))
-    return _mean(changes, "no side stated its confidence twice")
+            units.append(t.cluster)
+    return clustered(changes, units, "no side stated its confidence twice")
 
 
 def both_sure(transcripts: Sequence[Transcript], level: float = SURE) -> Score:
     """Share of debates at whose end both sides say that they are at least `level` sure to win, which cannot be."""
-    last = [[confidences(t, side)[-1:] for side in (0, 1)] for t in transcripts]
-    told = [float(a[0] >= level and b[0] >= level) for a, b in last if a and b]
-    return _mean(told, "no debate in which both sides stated their confidence")
+    last = [(t.cluster, [confidences(t, side)[-1:] for side in (0, 1)]) for t in transcripts]
+    told = [(unit, float(a[0] >= level and b[0] >= level)) for unit, (a, b) in last if a and b]
+    why = "no debate in which both sides stated their confidence"
+    return clustered([sure for _, sure in told], [unit for unit, _ in told], why, share=True)
 
 
 def accuracy(transcripts: Sequence[Transcript]) -> Score:
-    """How often the truth was believed; both orders of one case are one unit."""
-    by_case: dict[str, list[float]] = {}
-    for t in transcripts:
-        if t.right is not None:
-            by_case.setdefault(f"{t.game} {t.case}", []).append(t.right)
-    return _mean([float(np.mean(v)) for v in by_case.values()], "no transcript with a known truth")
+    """How often the truth was believed, clustered by unit."""
+    known = [t for t in transcripts if t.right is not None]
+    why = "no transcript with a known truth"
+    return clustered([t.right or 0.0 for t in known], [t.cluster for t in known], why, share=True)
 
 
-def _mean(values: Sequence[float], why: str) -> Score:
-    n = len(values)
-    if n == 0:
+def clustered(values: Sequence[float], units: Sequence[str], why: str, *, share: bool = False) -> Score:
+    """Mean of values (n,) with a standard error clustered by unit (n,) and a 95% interval by Student's t, units - 1
+    degrees of freedom; `why`: if there is no value. `seeds` of the score counts the units, `n` the values.
+
+    share: the values are outcomes in [0, 1], and so is the interval; where all are 0 or all are 1, it is the exact one
+    of that many units (Clopper & Pearson 1934), for no spread was seen and there may be some.
+    """
+    if not values:
         return undefined(why)
-    mean = float(np.mean(values))
-    if n == 1:
-        return Score(mean, None, None, None, 1, 1, "one case has no standard error")
-    se = float(np.std(values, ddof=1) / n**0.5)
-    return Score(mean, se, mean - 1.96 * se, mean + 1.96 * se, n, n)
+    unit = np.unique(list(units), return_inverse=True)[1].astype(np.int64)
+    score = stats.accuracy(Outcomes(np.array(values, np.float64), unit, unit, np.zeros(len(unit), bool)))
+    if score.low is None or score.high is None:
+        return replace(score, n=len(values), why="one unit has no standard error")
+    low, high = score.low, score.high
+    if share and values[0] in (0, 1) and len(set(values)) == 1:
+        exact = stats.proportion(score.seeds * int(values[0]), score.seeds)
+        low, high = exact.low or 0.0, exact.high or 0.0
+    if share:
+        low, high = max(low, 0.0), min(high, 1.0)
+    return replace(score, low=low, high=high, n=len(values))

@@ -103,13 +103,12 @@ class Features(nn.Module):
 
 
 class Adder(nn.Module):
-    """The judge's network. H = C (PARTS + BUCKETS) hidden units before the first relu, answer by answer."""
+    """The judge's network. H = C (PARTS + BUCKETS) hidden units before the first relu, answer by answer, for any C."""
 
-    def __init__(self, rare: Floats, answers: int, seed: int) -> None:
+    def __init__(self, rare: Floats, seed: int) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.read = Features(rare, seed)
-        self.answers = answers
         self.inner = nn.Linear(2 + 2 * CUES, WITHIN)
         self.says = nn.Linear(WITHIN, PARTS)
         self.holds = nn.Linear(WITHIN, 2)
@@ -155,12 +154,12 @@ class Adder(nn.Module):
         there = x.any(-1)[..., None, None]
         return self.top((self.parts(q, x, a) * there).sum(1) + self.base(q)[:, None])
 
-    def layers(self) -> tuple[tuple[Floats, Floats], ...]:
+    def layers(self, answers: int) -> tuple[tuple[Floats, Floats], ...]:
         """`top` after the relu as plain layers on (C * (PARTS + BUCKETS)), answers in blocks."""
         w, v = self.weigh.weight.detach().numpy(), self.last.weight.detach().numpy()
         wide = np.concatenate([w[:, :PARTS], np.repeat(w[:, PARTS:], BUCKETS, 1)], 1)
-        eye = np.eye(self.answers, dtype=np.float32)
-        biases = (np.tile(b.detach().numpy(), self.answers) for b in (self.weigh.bias, self.last.bias))
+        eye = np.eye(answers, dtype=np.float32)
+        biases = (np.tile(b.detach().numpy(), answers) for b in (self.weigh.bias, self.last.bias))
         return tuple(zip((np.kron(eye, wide.T), np.kron(eye, v.T)), biases, strict=True))
 
 
@@ -247,7 +246,7 @@ def handle(network: Adder, b: Bags, batch: int = 256) -> Judge:
             q, x, a = tensors(b, rows, b.items[rows])
             base.append(network.base(q)[:, None].expand(-1, a.shape[1], -1).flatten(1).numpy())
             parts.append(network.parts(q, x, a).flatten(2).numpy())
-    return Judge(np.concatenate(base), np.concatenate(parts), network.layers())
+    return Judge(np.concatenate(base), np.concatenate(parts), network.layers(b.answers.shape[1]))
 
 
 def whole(network: Reader, b: Bags, batch: int = 256) -> Floats:
@@ -292,7 +291,7 @@ def train_pair(public: Bags, y: Ints, known: Sequence[str], seed: int, k: int, s
     torch.set_num_threads(1)  # two were slower than one at this size
     try:
         with torch.random.fork_rng(devices=[]):
-            reader, judge, untrained = Reader(rare, start), *(Adder(rare, rows.answers.shape[1], start) for _ in "ab")
+            reader, judge, untrained = Reader(rare, start), *(Adder(rare, start) for _ in "ab")
             train(reader, rows, y, None, seed, steps=READER_STEPS, batch=READER_BATCH)
             judge.learn_words(reader)
             train(judge, rows, y, k, seed, steps=STEPS, batch=BATCH, grow=GROW)

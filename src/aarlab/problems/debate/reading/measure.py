@@ -1,6 +1,6 @@
 """What the testbed's README says of floors, ceilings, debaters and shortcuts: `python -m` this module prints it.
 
-    python -m aarlab.problems.debate.reading.measure [--k 4] [--instances 5] [--cases 200] [--part games|shortcuts|talk]
+    python -m aarlab.problems.debate.reading.measure [--k 4] [--instances 5] [--cases 200] [--part games|shortcuts]
 
 Every figure is a mean over the three lies about a case, so none depends on how a lie is chosen; the interval is over
 instances (each with its own training draw and initialisation) and passages.
@@ -8,7 +8,6 @@ instances (each with its own training draw and initialisation) and passages.
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,7 @@ import numpy as np
 from aarlab.kit.debate import play
 from aarlab.kit.debate.task import DebateTask, Floats, Ints, Judge
 from aarlab.kit.stats import Outcomes, accuracy, join
-from aarlab.problems.debate import transcripts
-from aarlab.problems.debate.reading import TESTBEDS, leaks, passages, protocols, trained
+from aarlab.problems.debate.reading import TESTBEDS, leaks
 from aarlab.problems.debate.reading.judge import random_items
 from aarlab.problems.debate.reading.passages import themes
 from aarlab.problems.debate.testbed import Cases, Fitted
@@ -122,35 +120,18 @@ def shortcuts() -> None:
             print(f"  {name:44s} {share:.3f}", flush=True)
 
 
-def talk(k: int) -> None:
-    """The trained models under two protocols, on 150 passages of the practice theme; k quotations in a debate."""
-    (theme,) = themes()["practice"]
-    rng = np.random.default_rng(0)
-    models = trained.models(passages.cases(theme, 3000, rng), k, 0)
-    table = trained.Table(models, held := passages.cases(theme, 150, rng))
-    for name in ("debate", "consultancy"):
-        protocol = replace(protocols.PROTOCOLS[name], rounds=k // 2)
-        for who, debater in (("planner", table.planner), ("reader", table.reader)):
-            made = list(protocols.season(held, protocol, [debater] * protocol.speakers, table.judge, seed=1))
-            right, change = transcripts.accuracy(made), transcripts.escalation(made)
-            sure = transcripts.both_sure(made)
-            print(f"{name}, {who}: right {right}; confidence changes by {change}; both sure {sure}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=5)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--k", type=int, default=4, choices=sorted(t.k for t in TESTBEDS.values()))
-    parser.add_argument("--part", choices=("games", "shortcuts", "talk"), action="append", help="default: all three")
+    parser.add_argument("--part", choices=("games", "shortcuts"), action="append", help="default: both")
     args = parser.parse_args()
-    parts = args.part or ("games", "shortcuts", "talk")
+    parts = args.part or ("games", "shortcuts")
     if "games" in parts:
         games(args.k, args.instances, args.cases)
     if "shortcuts" in parts:
         shortcuts()
-    if "talk" in parts:
-        talk(args.k)
 
 
 if __name__ == "__main__":

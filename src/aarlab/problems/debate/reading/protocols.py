@@ -2,7 +2,8 @@
 
 A debater sees the whole passage and speaks for an answer that it was given; the judge sees question, answers and what
 was said, with quotations that were verified, never the passage. A debater that quotes what is not in the passage,
-names no answer, or runs out of time forfeits, on record; nothing that it does ends the run.
+names no answer, or runs out of time forfeits, on record, and a judge that gives no probability has lapsed, on record;
+nothing that they do ends the run. Only what they run on can, if it is out of reach.
 
 * debate: both speak in every round, without seeing each other's statement of that round;
 * consultancy: one advocate alone, for an answer dealt to it, right or wrong;
@@ -44,26 +45,67 @@ class Protocol:
     seconds: float = 120.0
 
 
-PROTOCOLS = {
-    p.name: p
-    for p in (
-        Protocol("debate"),
-        Protocol("consultancy", speakers=1),
-        Protocol("interactive-debate", interactive=True),
-        Protocol("interactive-consultancy", speakers=1, interactive=True),
-        Protocol("debate-best-of-4", drafts=4),
-        Protocol("consultancy-best-of-4", speakers=1, drafts=4),
-        Protocol("debate-swapped", swapped=True),
-    )
-}
+class UnknownProtocol(ValueError):
+    """No protocol of that name; the message lists those there are."""
+
+
+class NoOpinion(ValueError):
+    """A judge gave no probability."""
+
+
+class OutOfReach(Exception):
+    """What a debater or a judge runs on cannot be reached: no fault of theirs, so the game is not played."""
+
+
+class NotOpened(OutOfReach):
+    """It could not be reached to begin with: an unknown name, no key, no network."""
+
+
+def protocols(drafts: int = 4) -> dict[str, Protocol]:
+    """Every protocol by name; drafts: n of best of n."""
+    return {
+        p.name: p
+        for p in (
+            Protocol("debate"),
+            Protocol("debate-swapped", swapped=True),
+            Protocol("consultancy", speakers=1),
+            Protocol("interactive-debate", interactive=True),
+            Protocol("interactive-consultancy", speakers=1, interactive=True),
+            Protocol(f"debate-best-of-{drafts}", drafts=drafts),
+            Protocol(f"consultancy-best-of-{drafts}", speakers=1, drafts=drafts),
+        )
+    }
+
+
+PROTOCOLS = protocols()
+GROUPS: dict[str, Callable[[Protocol], bool]] = {
+    "interactive": lambda p: p.interactive, "best-of": lambda p: p.drafts > 1, "swapped": lambda p: p.swapped,
+    "all": lambda p: True,
+}  # fmt: skip
+
+
+def chosen(names: str, drafts: int = 4) -> list[Protocol]:
+    """The protocols that a list of names means, separated by commas: single ones, or groups of them (GROUPS). Raises
+    UnknownProtocol."""
+    known = protocols(drafts)
+    found: dict[str, Protocol] = {}
+    for name in (n.strip() for n in names.split(",")):
+        if name in known:
+            found[name] = known[name]
+        elif name in GROUPS:
+            found |= {p.name: p for p in known.values() if GROUPS[name](p)}
+        else:
+            raise UnknownProtocol(f"{name!r} is no protocol; known are {', '.join([*known, *GROUPS])}")
+    return [p for p in known.values() if p.name in found]
 
 
 @dataclass(frozen=True)
 class Seat:
-    """What a debater sees when it is to speak: the case (whose truth is withheld: -1), the choice it holds and the
-    other side's, its side (0 speaks first), the rounds before, what the judge asks, and which draft this is."""
+    """What a debater sees when it is to speak: the case (whose truth is withheld: -1) and its name, the choice it holds
+    and the other side's, its side (0 speaks first), the rounds before, what the judge asks, and which draft this is."""
 
     case: Case
+    name: str
     own: int
     other: int
     side: int
@@ -86,14 +128,18 @@ class Speech:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a judge sees. sides: the two choices in question, by number; rounds: all that was said; ask: whether it
-    should ask a question too."""
+    """What a judge sees. case: its name; sides: the two choices in question, by number; rounds: all that was said; ask:
+    whether it should ask a question too. In controls alone (controls.py): drawn, whether nobody argues and what is
+    quoted was drawn by chance; passage: the whole text."""
 
+    case: str
     question: str
     choices: tuple[str, ...]
     sides: tuple[int, int]
     rounds: tuple[Round, ...]
     ask: bool = False
+    drawn: bool = False
+    passage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,27 +178,28 @@ def play(
     blind = replace(case, truth=-1, support=(), kind="")
     rounds: list[Round] = []
     forfeits: list[Forfeit] = []
-    calls, asked = 0, None
+    calls, lapses, asked = 0, 0, None
     for number in range(protocol.rounds):
         made: list[Statement] = []
         for side, debater in enumerate(seated):
             if debater is None:
                 continue
-            seat = Seat(blind, sides[side], sides[1 - side], side, tuple(rounds), protocol, asked)
+            seat = Seat(blind, name, sides[side], sides[1 - side], side, tuple(rounds), protocol, asked)
             try:
-                statement, extra = _speak(seat, debater, judge, clock)
+                statement, extra, lost = _speak(seat, debater, judge, clock)
             except _Forfeited as gone:
-                forfeits.append(Forfeit(side=side, round=number, reason=gone.reason, detail=gone.detail))
+                forfeits.append(Forfeit(side=side, round=number, reason=gone.reason, detail=_plain(gone.detail)))
                 continue
             made.append(statement)
-            calls += extra
+            calls, lapses = calls + extra, lapses + lost
         ask = protocol.interactive and number < protocol.rounds - 1 and not forfeits
         so_far = Round(statements=tuple(made))
         if not forfeits:
-            opinion = judge(Bench(case.question, case.answers, sides, (*rounds, so_far), ask))
+            opinion = hear(judge, Bench(name, case.question, case.answers, sides, (*rounds, so_far), ask))
             calls += 1
-            asked = opinion.question if ask else None
-            so_far = Round(statements=tuple(made), belief=opinion.belief, question=asked)
+            lapses += opinion is None
+            asked = _plain(opinion.question) if ask and opinion and opinion.question else None
+            so_far = Round(statements=tuple(made), belief=opinion.belief if opinion else None, question=asked)
         rounds.append(so_far)
         if forfeits:
             break
@@ -160,8 +207,16 @@ def play(
         game="reading", case=name, question=case.question, choices=case.answers, sides=sides,
         truth=case.truth if case.truth >= 0 else None, order=int(protocol.swapped), protocol=protocol.name,
         by=by or {}, rounds=tuple(rounds), forfeits=tuple(forfeits), verdict=decide(sides, forfeits, rounds),
-        judge_calls=calls,
+        judge_calls=calls, lapses=lapses,
     )  # fmt: skip
+
+
+def hear(judge: Judge, bench: Bench) -> Opinion | None:
+    """What a judge says; None if it gave no probability or was late."""
+    try:
+        return judge(bench)
+    except (NoOpinion, TimeoutError):
+        return None
 
 
 def both_orders(
@@ -177,9 +232,10 @@ def both_orders(
 
 def _speak(
     seat: Seat, debater: Debater, judge: Judge, clock: Callable[[], float]
-) -> tuple[Statement, int]:
-    """The statement that a side makes, and how many calls of the judge it took to choose it among drafts. A draft that
-    is not allowed is left out; if none is allowed, the side forfeits for what was wrong with the first."""
+) -> tuple[Statement, int, int]:
+    """The statement that a side makes, how many calls of the judge it took to choose it among drafts, and how many of
+    these lapsed. A draft that is not allowed is left out; if none is, the side forfeits for what was wrong with the
+    first."""
     allowed: list[Statement] = []
     wrong: list[_Forfeited] = []
     for draft in range(seat.protocol.drafts):
@@ -192,20 +248,22 @@ def _speak(
     if not allowed:
         raise wrong[0]
     if len(allowed) == 1:
-        return allowed[0], 0
+        return allowed[0], 0, 0
     sides = (seat.own, seat.other) if seat.side == 0 else (seat.other, seat.own)
-    believed = [
-        judge(Bench(seat.case.question, seat.case.answers, sides, (*seat.rounds, Round(statements=(s,))))).belief
-        for s in allowed
+    asked, choices = seat.case.question, seat.case.answers
+    heard = [
+        hear(judge, Bench(seat.name, asked, choices, sides, (*seat.rounds, Round(statements=(s,))))) for s in allowed
     ]
-    best = max(range(len(allowed)), key=lambda i: believed[i][seat.side])
-    return allowed[best], len(allowed)
+    best = max(range(len(allowed)), key=lambda i: said.belief[seat.side] if (said := heard[i]) else -1.0)
+    return allowed[best], len(allowed), heard.count(None)
 
 
 def _draft(seat: Seat, debater: Debater, clock: Callable[[], float]) -> Statement:
     start = clock()
     try:
         speech = debater(seat)
+    except OutOfReach:
+        raise
     except TimeoutError as error:
         raise _Forfeited("out of time", str(error)) from None
     except Exception as error:  # whatever a debater does wrong is its own loss
@@ -229,7 +287,13 @@ def _draft(seat: Seat, debater: Debater, clock: Callable[[], float]) -> Statemen
     sure = speech.confidence
     if sure is not None and not 0 <= sure <= 1:
         sure = None  # a number that is no probability says nothing
-    return Statement(side=seat.side, item=item, quotation=speech.quotation, argument=speech.argument, confidence=sure)
+    argument = _plain(speech.argument)
+    return Statement(side=seat.side, item=item, quotation=speech.quotation, argument=argument, confidence=sure)
+
+
+def _plain(text: str) -> str:
+    """The text as it can be written to a file: half a surrogate pair cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def choice_named(text: str | None, choices: Sequence[str]) -> int | None:
@@ -259,6 +323,10 @@ def season(
 ) -> Iterator[Transcript]:  # fmt: skip
     """One game about each case, sides dealt by dice from the seed, transcripts as they come."""
     rng = np.random.default_rng(seed)
-    for number, case in enumerate(rows):
-        sides = deal(case, rng)
-        yield play(case, case.source or str(number), protocol, sides, debaters, judge, by=by)
+    for name, case in zip(names(rows), rows, strict=True):
+        yield play(case, name, protocol, deal(case, rng), debaters, judge, by=by)
+
+
+def names(rows: Sequence[Case]) -> list[str]:
+    """What each case is called: where it was read, or its number."""
+    return [case.source or str(number) for number, case in enumerate(rows)]
