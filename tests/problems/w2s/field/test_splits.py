@@ -74,7 +74,7 @@ def test_the_interval_knows_that_answers_to_a_question_are_not_independent(tmp_p
     unit = sets.units(rows, "question")[0]
     wide, wide_four = (examine(r, u)["leaks"]["length"]["se"] for r, u in ((rows, unit), (four, np.repeat(unit, 4))))
     naive = examine(four, np.arange(len(four.rows)))["leaks"]["length"]["se"]
-    assert wide_four == pytest.approx(wide, rel=0.1) and naive < 0.6 * wide_four
+    assert wide_four == pytest.approx(wide, rel=0.3) and naive < 0.6 * wide_four
 
 
 def test_one_class_and_the_same_row_twice_are_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ own. See docs/w2s.md.
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,7 @@ class FieldProblem(W2S):
         """Changes with the rows, the declaration, the models, the libraries that run them, and the code here."""
         own = self.field.spec
         models = [features.key(own.model(n)) for n in (own.student, own.teacher) if n != spec.TFIDF]
-        code = draws.digest(draws.sources(Path(__file__).parent))
-        told = [own.model_dump_json(), self.field.folder.rows.digest, *models, code]
+        told = [own.model_dump_json(), self.field.folder.rows.digest, *models, _code()]
         return f"v{VERSION}-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}"
 
     def references_measured(self) -> dict[str, dict[str, Any]]:
@@ -63,6 +63,11 @@ class FieldProblem(W2S):
         parts = [w for w in ("prompts", "answers") if cut[w]]
         lost = [f"{cut[w]} of {cut['rows']} texts lost part of their {w[:-1]} to {longest} tokens" for w in parts]
         return [*self.field.folder.report["warnings"], *lost]
+
+
+@cache
+def _code() -> str:
+    return draws.digest(draws.sources(Path(__file__).parent))
 
 
 def load(name: str, store: Path | None = None) -> FieldProblem:
