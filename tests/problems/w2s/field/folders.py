@@ -14,12 +14,14 @@ from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 NOUNS = [f"noun{i}" for i in range(30)]
-GOOD, BAD = [f"good{i}" for i in range(12)], [f"evil{i}" for i in range(12)]
+GOOD, BAD = [f"good{i}" for i in range(200)], [f"evil{i}" for i in range(200)]
+KNOWS = 1.0  # how loudly the encoder says which words are good
 LENGTH = 32  # positions of the tiny encoder
 
 
-def encoder(folder: Path, seed: int = 100, pooler: bool = True) -> Path:
-    """A BERT of two layers and 16 wide, with random weights, and a tokenizer of words."""
+def encoder(folder: Path, seed: int = 100) -> Path:
+    """A BERT of two layers and 16 wide that knows one thing, which words are good and which are evil (its embeddings
+    say so, with noise); else its weights are random. And a tokenizer of words."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "about", "[", "]", "answer", "source", "…", *NOUNS, *GOOD, *BAD]
     made = Tokenizer(WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
     made.normalizer, made.pre_tokenizer = Lowercase(), Whitespace()
@@ -34,7 +36,12 @@ def encoder(folder: Path, seed: int = 100, pooler: bool = True) -> Path:
         max_position_embeddings=LENGTH, initializer_range=0.3,
     )  # fmt: skip
     torch.manual_seed(seed)
-    BertModel(config, add_pooling_layer=pooler).save_pretrained(folder)
+    model = BertModel(config)
+    table = model.embeddings.word_embeddings.weight
+    with torch.no_grad():
+        for words_of, sign in ((GOOD, 1.0), (BAD, -1.0)):
+            table[[words.index(w) for w in words_of]] += sign * KNOWS * torch.randn(16, generator=torch.Generator().manual_seed(1))
+    model.save_pretrained(folder)
     return folder
 
 
@@ -43,7 +50,7 @@ def single(n: int, first: int, rng: np.random.Generator, **extra: Any) -> list[d
     rows = []
     for i in range(n):
         label = bool(rng.random() < 0.5)
-        said = rng.choice(GOOD if label else BAD, size=4)
+        said = [str(rng.choice(GOOD if label == (rng.random() < 0.8) else BAD)) for _ in range(3)]
         noun = NOUNS[(first + i // 4) % len(NOUNS)]
         rows.append({"question": f"about {noun} {first + i // 4}", "choice": " ".join([*said, str(i)]), "label": label, **extra})
     return rows

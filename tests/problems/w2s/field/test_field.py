@@ -12,7 +12,10 @@ pytest.importorskip("transformers", reason="the extra hf is not installed")
 
 from folders import encoder, load, save, single, write
 
-from aarlab.kit.stats import join
+from aarlab.audit.cells import Ran
+from aarlab.audit.shortcut import shortcut
+from aarlab.kit import zoo
+from aarlab.kit.stats import difference, join
 from aarlab.kit.task import W2STask
 from aarlab.problems import base
 from aarlab.problems.base import NotReady
@@ -142,6 +145,41 @@ def test_the_shortcut_is_shown_and_dealt_anew(home: Path, tmp_path: Path) -> Non
     assert not np.char.startswith(plain, "[source]").any() and np.array_equal(problem.testbed.unmarked(dealt[:, None]), plain)
     with pytest.raises(ValueError, match="plants no shortcut"):
         opened(home, mark=None).planted(0.5)
+
+
+def test_the_gap_needs_the_trained_student(problem: FieldProblem) -> None:
+    instances = [problem.sealed("final", i, SECRET) for i in range(4)]
+    references = [problem.references(i) for i in instances]
+    floor, ceiling = join([r.floor for r in references]), join([r.ceiling for r in references])
+    twin = join([problem.ceiling(i, untrained=True) for i in instances])
+    gap, known = difference(ceiling, floor), difference(ceiling, twin)
+    assert gap.low is not None and gap.low > 0.1 and known.low is not None and known.low > 0.1
+    assert problem.refused() is None
+
+
+def reads_the_source(task: W2STask) -> np.ndarray:
+    return np.array([0.9 if "[source] strong" in t else 0.1 for t in task.test.inputs[:, 0]])
+
+
+def naive(task: W2STask) -> np.ndarray:
+    return zoo.run(task, zoo.BASELINES["naive_soft"])
+
+
+@pytest.mark.parametrize(("method", "verdict"), [(reads_the_source, "fail"), (naive, "pass")])
+def test_the_shortcut_audit_finds_who_reads_the_source(
+    home: Path, tmp_path: Path, method: Callable[[W2STask], np.ndarray], verdict: str
+) -> None:
+    problem = opened(home, home / "vault").planted(1.0)
+    instances = [problem.sealed("final", i, SECRET) for i in range(4)]
+    deal = next(a for a in problem.ablations if a.name == "scrambled-mark").apply
+    dealt = [deal(instance, tmp_path / str(n), 1, 1.0) for n, instance in enumerate(instances)]
+    ran = {
+        name: Ran("ok", "", [[method(W2STask.load(i.task)) for i in of]], of)
+        for name, of in (("real", instances), ("scrambled", dealt))
+    }
+    references = [problem.references(i) for i in instances]
+    found = shortcut(problem, ran, join([r.floor for r in references]), join([r.ceiling for r in references]))
+    assert found["verdict"] == verdict, found
 
 
 def test_the_fingerprint_follows_rows_declaration_and_models(home: Path, tmp_path: Path) -> None:
