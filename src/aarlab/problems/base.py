@@ -245,15 +245,12 @@ def load(name: str, store: Path | None = None, *, ready: bool = True) -> Problem
     problem = openers[plain]()(plain, store)
     try:
         problem = problem.planted(float(share)) if planted else problem
-    except NotReady:
-        raise
+        if ready:
+            problem.ready()
+    except NotReady as error:
+        raise NotReady(f"{name}: {error}") from error
     except ValueError as error:
         raise UnknownProblem(f"testbed {name!r}: {error}") from error
-    if ready:
-        try:
-            problem.ready()
-        except NotReady as error:
-            raise NotReady(f"{name}: {error}") from error
     return problem
 
 

@@ -193,12 +193,17 @@ def test_the_fingerprint_follows_rows_declaration_and_models(home: Path, tmp_pat
     assert len(seen) == 5
 
 
-def test_a_testbed_without_a_gap_is_refused(home: Path, tmp_path: Path) -> None:
+def test_a_testbed_without_a_gap_is_refused(command: Command, home: Path, tmp_path: Path) -> None:
     """Labels by a coin: the student on truth is no better than the teacher, and the line says so."""
     rng = np.random.default_rng(0)
     rows = write(tmp_path / "rows", lambda n, first, r: [{**x, "label": bool(rng.random() < 0.5)} for x in single(n, first, r)])
-    why = opened(home, data=str(rows), mark=None).refused()
-    assert why is not None and "gap recovered would be noise" in why and "\n" not in why
+    options = ("--data", rows, "--student", home / "encoder", "--layers", "1,2", "--json")
+    assert command("new", "testbed", "coin", *options)[0] == 0
+    status, _, err = command("run", "w2s/coin", "--minutes", "1", "--dir", tmp_path / "campaign")
+    assert status == 2 and err.startswith("aarlab: w2s/coin: on ") and err.count("\n") == 1
+    assert "gap recovered would be noise" in err and not (tmp_path / "campaign").exists()
+    told = base.load("w2s/coin").check()
+    assert not told["ok"] and told["refused"] in err and told["why"].endswith(told["refused"]) and told["floor"]["mean"] < 0.6
     assert measure.too_small({"final": {"gap": vars(score(0.2, 0.02))}}) is None
     assert "on final" in str(measure.too_small({"search": {"gap": vars(score(0.2, 0.02))}, "final": {"gap": vars(score(0.2, 0.07))}}))
     assert measure.too_small({"final": {"gap": vars(score(0.04, 0.001))}}) is not None

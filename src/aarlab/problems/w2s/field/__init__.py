@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aarlab.kit.stats import undefined
 from aarlab.problems import draws
 from aarlab.problems.w2s.field import features, spec
 from aarlab.problems.w2s.field.measure import measured, too_small
@@ -49,13 +50,19 @@ class FieldProblem(W2S):
         return too_small(self.references_measured())
 
     def check(self) -> dict[str, Any]:
-        """The marks of every testbed; besides, what is wrong with the data, and whether campaigns are refused."""
-        report, refused = self.field.folder.report, self.refused()
-        figures = super().check()
-        return {
-            **figures, "ok": figures["ok"] and refused is None, "refused": refused, "sets": self.references_measured(),
-            "data": {**report, "cut": self.field.cut()}, "warnings": self.warnings(),
+        """The marks of every testbed; besides, what is wrong with the data, and whether campaigns are refused. Of one
+        that is refused no methods are measured: there is no gap of which they could recover a share."""
+        refused, sets = self.refused(), self.references_measured()
+        final = sets["final"]
+        figures: dict[str, Any] = {
+            "testbed": self.name, "n": final["floor"]["n"], "floor": final["floor"], "ceiling": final["ceiling"],
+            "best": {"trained": undefined("there is no gap to recover").asdict()}, "climbable": self.climbable,
+            "ok": False, "why": f"refused for campaigns: {refused}",
         }  # fmt: skip
+        if refused is None:
+            figures = super().check()
+        data = {**self.field.folder.report, "cut": self.field.cut()}
+        return {**figures, "refused": refused, "sets": sets, "data": data, "warnings": self.warnings()}
 
     def warnings(self) -> list[str]:
         """What is wrong with the data, and how many texts the student reads in part only."""
