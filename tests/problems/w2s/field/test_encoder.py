@@ -8,8 +8,9 @@ import pytest
 
 pytest.importorskip("transformers", reason="the extra hf is not installed")
 
-from folders import BAD, GOOD, LENGTH, encoder
+from folders import BAD, GOOD
 from safetensors.numpy import load_file, save_file
+from tiny import LENGTH, encoder
 
 from aarlab.problems.base import NotReady
 from aarlab.problems.w2s.field import encoder as code

@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("transformers", reason="the extra hf is not installed")
 
-from folders import encoder, load, save, single, write
+from folders import load, save, single, write
+from tiny import encoder
 
 from aarlab.audit.cells import Ran
 from aarlab.audit.shortcut import shortcut

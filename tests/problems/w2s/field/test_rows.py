@@ -1,6 +1,7 @@
 """The reader: every bad row is one line that names file and line, nothing is dropped, other layouts need a mapping."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aarlab.problems.base import NotReady
+from aarlab.problems.w2s.field import Field, FieldProblem, spec
 from aarlab.problems.w2s.field.rows import ANSWER, Mapped, read, text, untext
 
 
@@ -150,3 +152,14 @@ def test_the_digest_follows_the_bytes_and_the_mapping(tmp_path: Path) -> None:
     path = folder / "test.jsonl"
     path.write_text(path.read_text() + json.dumps(rows(1, 9999, np.random.default_rng(5))[0]) + "\n")
     assert read(folder).digest != first
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base install reads and examines rows; a model needs transformers, and one line says so."""
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.delitem(sys.modules, "aarlab.problems.w2s.field.encoder", raising=False)
+    declared = spec.Spec(question="right?", data=str(write(tmp_path)), student="somebody/something")
+    problem = FieldProblem(Field("tests", declared))
+    assert problem.field.folder.report["units"] == 200
+    with pytest.raises(NotReady, match=r"^a pretrained model needs (transformers|huggingface_hub); pip install 'aarlab\[hf\]'$"):
+        problem.ready()
