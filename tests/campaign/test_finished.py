@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from campaigns import SECRET, Campaign, records
 
-from aarlab.lab import seal
+from aarlab.kit.cache import home_dir
 from aarlab.lab.ledger import Ledger, record_hash, verify
 from aarlab.lab.state import replay
 from aarlab.problems.w2s.causal import CAUSAL
@@ -315,11 +315,11 @@ def _rewrite(folder: Path, first: int) -> None:
 
 def test_heads_are_published_at_the_start_at_the_end_of_research_and_at_the_end(folder: Path) -> None:
     rows = records(folder)
-    heads = [json.loads(line) for line in (seal.home() / "heads.jsonl").read_text().splitlines()]
+    heads = [json.loads(line) for line in (home_dir() / "heads.jsonl").read_text().splitlines()]
     counts = [h["count"] for h in heads if h["campaign"] == rows[0][4]]
     ended = next(r[0] for r in rows if r[1] == "research_ended")
     assert counts == sorted(set(counts)) and {1, ended, len(rows)} <= set(counts)
-    assert not seal.home().is_relative_to(folder)
+    assert not home_dir().is_relative_to(folder)
 
 
 def test_a_folder_that_is_in_use_is_not_started_in(folder: Path, tmp_path: Path, command: Run) -> None:

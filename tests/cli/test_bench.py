@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aarlab.cli.bench_lock import _share
-from aarlab.lab import seal
+from aarlab.kit.cache import home_dir
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -24,7 +24,7 @@ def test_the_ledger_is_written_signed_and_verified(command: Run, tmp_path: Path)
     told = json.loads(out)
     assert status == 0 and told["events"] == 3000 and told["verify_seconds"] < 3
     assert told["append_ms"] > 0 and told["publish_ms"] > 0 and not (tmp_path / "lab").exists()
-    assert seal.home() != tmp_path / "lab"
+    assert home_dir() != tmp_path / "lab"
 
 
 @pytest.mark.parametrize("cost", [0.0, 0.05, 0.3])

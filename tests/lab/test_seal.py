@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from aarlab.cli.bench_ledger import synthetic
+from aarlab.kit.cache import home_dir
 from aarlab.lab import seal
 from aarlab.lab.ledger import DamagedLedger, Ledger, record_hash, verify
 
@@ -345,9 +346,9 @@ def test_processes_that_publish_at_once_keep_one_chain_and_one_key(lab: Path, tm
 def test_where_the_lab_lives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AARLAB_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert seal.home() == tmp_path / "aarlab"
+    assert home_dir() == tmp_path / "aarlab"
     monkeypatch.delenv("XDG_DATA_HOME")
-    assert seal.home() == Path.home() / ".local" / "share" / "aarlab"
+    assert home_dir() == Path.home() / ".local" / "share" / "aarlab"
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(

@@ -17,6 +17,7 @@ from aarlab.audit import record
 from aarlab.campaign import finals, nulls, team, workers
 from aarlab.campaign import view as views
 from aarlab.campaign.config import BadCampaign, Config, lock
+from aarlab.kit.cache import home_dir
 from aarlab.lab import seal
 from aarlab.lab import vault as vaults
 from aarlab.lab.execution import Halted
@@ -62,7 +63,9 @@ def start(config: Config, folder: Path, secret: bytes | None = None) -> None:
             advice = f"go on with `aarlab resume {folder}`, or name" if campaign else "name"
             raise BadCampaign(f"{folder}: not empty; {advice} another folder by --dir")
         problem = base.load(config.problem)
-        if seal.home().resolve().is_relative_to(folder.resolve()):
+        if why := problem.refused():
+            raise BadCampaign(f"{config.problem}: {why}")
+        if home_dir().resolve().is_relative_to(folder.resolve()):
             raise BadCampaign(f"{folder}: the lab's key is kept in it; name another folder by --dir, or by AARLAB_HOME")
         for part in ("snapshots", "findings", "sandboxes", "logs"):
             (folder / part).mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aarlab.kit.cache import home_dir
 from aarlab.lab import seal
 from aarlab.lab.ledger import DamagedLedger, first_hash
 
@@ -44,5 +45,5 @@ def head(place: Place, as_json: Json = False) -> None:
     path = database(place)
     known = seal.published(first_hash(path))
     if known is None:
-        raise DamagedLedger(f"{path}: this lab has published no head of it ({seal.home() / 'heads.jsonl'})")
+        raise DamagedLedger(f"{path}: this lab has published no head of it ({home_dir() / 'heads.jsonl'})")
     print(known.line().decode(), end="")  # JSON either way

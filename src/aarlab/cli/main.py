@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or bad input, 3 money, tokens or qu
 
 import errno
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,17 +19,17 @@ from threadpoolctl import threadpool_limits
 
 from aarlab.campaign import run as campaign
 from aarlab.campaign.config import BadCampaign, Config
-from aarlab.cli import attacks, audits, bench, debate, ledger, new, placebo, problems, verify, watching
+from aarlab.cli import attacks, audits, bench, debate, ledger, new, placebo, problems, verify, w2s, watching
 from aarlab.lab.ledger import DamagedLedger
 from aarlab.lab.snapshots import BadMethod
 from aarlab.lab.vault import DamagedVault
-from aarlab.problems.base import UnknownProblem
+from aarlab.problems.base import NotReady, UnknownProblem
 from aarlab.report.summary import print_summary
 from aarlab.report.text import line
 from aarlab.sandbox.box import SandboxRefused
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-BAD_INPUT = (BadCampaign, BadMethod, DamagedLedger, DamagedVault, SandboxRefused, UnknownProblem)
+BAD_INPUT = (BadCampaign, BadMethod, DamagedLedger, DamagedVault, NotReady, SandboxRefused, UnknownProblem)
 
 app = typer.Typer(
     name="aarlab", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -40,6 +41,8 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(problems.app, name="problems")
 app.add_typer(bench.app, name="bench")
 app.add_typer(new.app, name="new")
+app.add_typer(w2s.app)
+new.app.command("testbed")(w2s.testbed)
 app.command("verify")(verify.verify)
 app.command("placebo")(placebo.placebo)
 app.command("pretrain")(problems.pretrain)
@@ -48,6 +51,19 @@ app.command("practice")(problems.practice)
 app.command("audit")(audits.audit)
 app.command("attack")(attacks.attack)
 app.command(help=debate.HELP)(debate.debate)
+DATA = "AARLAB_DATA"
+
+
+@app.callback()
+def common(
+    data: Annotated[
+        Path | None, typer.Option(envvar=DATA, help="The folder that holds the data of testbeds that ship none.")
+    ] = None,
+) -> None:
+    """What holds for every command."""
+    if data is not None:
+        os.environ[DATA] = str(data.expanduser().absolute())  # worker processes ask there
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The campaign's folder.")]

@@ -9,7 +9,7 @@ import typer
 from aarlab.lab.snapshots import BadMethod
 from aarlab.problems import base
 
-app = typer.Typer(no_args_is_help=True, help="Start a method of your own.")
+app = typer.Typer(no_args_is_help=True, help="Start a method or a testbed of your own.")
 
 
 @app.command()

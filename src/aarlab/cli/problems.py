@@ -33,8 +33,19 @@ def listing(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         table = Table("testbed", "question", box=None)
         for name in base.known():
-            table.add_row(name, base.load(name).question)
+            problem = base.load(name, ready=False)
+            absent = _absent(problem)
+            table.add_row(name, f"{problem.question} ({absent})" if absent else problem.question)
         Console().print(table)
+
+
+def _absent(problem: base.Problem) -> str | None:
+    """What must be supplied before a testbed can be played, in one line."""
+    try:
+        problem.ready()
+    except base.NotReady as error:
+        return str(error)
+    return None
 
 
 @app.command()
@@ -47,9 +58,14 @@ def check(
     --json has more, some of it the problem's own. Exit status 0 also when a testbed falls short: it then says which
     mark and why.
     """
-    names = testbeds or base.known()
+    names = list(testbeds or ())
     for name in names:
         base.load(name)
+    for name in () if testbeds else base.known():
+        if absent := _absent(base.load(name, ready=False)):
+            print(f"aarlab: {name} is left out: {absent}", file=sys.stderr)
+        else:
+            names.append(name)
     results: dict[str, Mapping[str, Any]] = {}
     with (
         Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress,

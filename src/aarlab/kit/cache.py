@@ -1,4 +1,4 @@
-"""Where derived files live, and how they are made whole or not at all."""
+"""Where derived files live, and how they are made whole or not at all; where the lab's own lie."""
 
 import os
 import shutil
@@ -10,6 +10,13 @@ from pathlib import Path
 def cache_dir() -> Path:
     """$AARLAB_CACHE, or ~/.cache/aarlab. Everything in it can be deleted and is made again when needed."""
     return Path(os.environ.get("AARLAB_CACHE") or Path.home() / ".cache" / "aarlab").absolute()
+
+
+def home_dir() -> Path:
+    """The lab's folder, which nobody deletes: $AARLAB_HOME, or aarlab in $XDG_DATA_HOME or ~/.local/share."""
+    if own := os.environ.get("AARLAB_HOME"):
+        return Path(own).absolute()
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share").absolute() / "aarlab"
 
 
 def built(folder: Path, build: Callable[[Path], None]) -> Path:

@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from aarlab.kit.cache import home_dir
 from aarlab.lab.ledger import GENESIS, DamagedLedger, Ledger, first_hash, verify
 
 DOMAIN = "aarlab head 1"  # what a signature is for; it can never be taken for one of anything else
@@ -73,16 +74,9 @@ class Checked:
         }  # fmt: skip
 
 
-def home() -> Path:
-    """The lab's folder: $AARLAB_HOME, or aarlab in $XDG_DATA_HOME or ~/.local/share."""
-    if own := os.environ.get("AARLAB_HOME"):
-        return Path(own).absolute()
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share").absolute() / "aarlab"
-
-
 def private_key() -> Ed25519PrivateKey:
     """The lab's key, made at first use. Raises BadSeal if others may read it or it is none."""
-    folder = home()
+    folder = home_dir()
     path = folder / "lab.key"
     try:
         if not path.exists():
@@ -131,7 +125,7 @@ def publish(ledger: Ledger) -> None:
         return
     key = private_key()
     try:
-        with (home() / "heads.jsonl").open("a+b") as file:
+        with (home_dir() / "heads.jsonl").open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             bare = Head(ledger.first, count, digest, round(time.time(), 3), _last_hash(file))
             file.write(Head(**{**asdict(bare), "signature": key.sign(bare.message()).hex()}).line())
@@ -145,7 +139,7 @@ def publish(ledger: Ledger) -> None:
 def published(campaign: str) -> Head | None:
     """The last head that this lab has published of a ledger, as it stands in heads.jsonl; not checked."""
     with suppress(FileNotFoundError):
-        found = [h for h in _read(home() / "heads.jsonl", chained=True) if h.campaign == campaign]
+        found = [h for h in _read(home_dir() / "heads.jsonl", chained=True) if h.campaign == campaign]
         return max(found, key=lambda h: h.count, default=None)
     return None
 
@@ -183,15 +177,15 @@ def check_own(path: Path) -> Checked:
     checked = check(path)
     if not checked.signed:
         raise DamagedLedger(
-            f"{path}: record 1 is not one that this lab has published ({home() / 'heads.jsonl'}); restore it from a "
-            "copy, or set AARLAB_HOME to the folder of the lab that began it"
+            f"{path}: record 1 is not one that this lab has published ({home_dir() / 'heads.jsonl'}); restore it from "
+            "a copy, or set AARLAB_HOME to the folder of the lab that began it"
         )
     return checked
 
 
 def _heads(campaign: str, key: Path | None, head: str | None) -> list[Head]:
     """The heads of one ledger, every signature checked."""
-    own, public = home() / "heads.jsonl", key or home() / "lab.pub"
+    own, public = home_dir() / "heads.jsonl", key or home_dir() / "lab.pub"
     if head is None and not (own.exists() and public.exists()):
         return []
     signer = public_key(public)
@@ -272,6 +266,6 @@ def _place(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 def _unusable(error: OSError) -> BadSeal:
     return BadSeal(
-        f"{error.filename or home()}: {error.strerror or error}; the lab keeps its key and the published heads in "
-        f"{home()}: make room there, or set AARLAB_HOME to a folder of your own"
+        f"{error.filename or home_dir()}: {error.strerror or error}; the lab keeps its key and the published heads in "
+        f"{home_dir()}: make room there, or set AARLAB_HOME to a folder of your own"
     )

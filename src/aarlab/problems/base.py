@@ -5,24 +5,34 @@ named baselines), checks the shape of what a method returns, and scores it row b
 """
 
 import difflib
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aarlab.kit.cache import home_dir
 from aarlab.kit.stats import Outcomes, Score
 from aarlab.problems.causes import Causal
 from aarlab.problems.words import Words
 
 ENTRY_POINTS = "aarlab.problems"
+DECLARED = "testbeds"  # in the lab's folder
 
 
 class UnknownProblem(ValueError):
     """No problem of that name; the message lists the known ones, nearest first."""
+
+
+class NotReady(ValueError):
+    """A testbed that cannot be played as it stands: its data or a model are absent or bad. One line: what, where, and
+    what to do."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,12 @@ class Problem(Protocol):
     def baseline(self, name: str) -> Mapping[str, str]:
         """The files of a named baseline as a method's folder: what an honest researcher would hand over."""
 
+    def ready(self) -> None:
+        """Raises NotReady, one line, if something that must be supplied is absent or bad: data, a model."""
+
+    def refused(self) -> str | None:
+        """Why no campaign may be run on it, measured, in one line; None: nothing speaks against it."""
+
     def planted(self, share: float) -> "Problem":
         """The same testbed with a shortcut planted: a surface mark that names the answer in that share of the rows, and
         that nothing the problem gives knows of. Its name ends in "@share"; `load` knows such names. Raises ValueError
@@ -212,25 +228,54 @@ class Problem(Protocol):
 
 
 def known() -> list[str]:
-    """Names of every installed problem."""
-    return sorted(e.name for e in entry_points(group=ENTRY_POINTS))
+    """Names of every installed problem, and of those declared in the lab's folder."""
+    return sorted(_openers())
 
 
-def load(name: str, store: Path | None = None) -> Problem:
+def load(name: str, store: Path | None = None, *, ready: bool = True) -> Problem:
     """Open a problem by name; "NAME@SHARE" opens it with a shortcut planted. `store`: the vault's folder for sealed
-    draws; None opens it for practice only.
+    draws; None opens it for practice only. Unless `ready`, it is not asked whether it can be played.
 
-    Raises UnknownProblem, whose message lists the known names, nearest first, or says why no shortcut can be planted.
+    Raises UnknownProblem, whose message lists the known names, nearest first, or says why no shortcut can be planted;
+    NotReady if it cannot be played as it stands.
     """
     plain, planted, share = name.partition("@")
-    for entry in entry_points(group=ENTRY_POINTS):
-        if entry.name == plain:
-            problem: Problem = entry.load()(plain, store)
-            try:
-                return problem.planted(float(share)) if planted else problem
-            except ValueError as error:
-                raise UnknownProblem(f"testbed {name!r}: {error}") from error
-    raise UnknownProblem(f"unknown testbed {name!r}: known are {', '.join(nearest(plain, known()))}")
+    openers = _openers()
+    if plain not in openers:
+        raise UnknownProblem(f"unknown testbed {name!r}: known are {', '.join(nearest(plain, list(openers)))}")
+    problem = openers[plain]()(plain, store)
+    try:
+        problem = problem.planted(float(share)) if planted else problem
+        if ready:
+            problem.ready()
+    except NotReady as error:
+        raise NotReady(f"{name}: {error}") from error
+    except ValueError as error:
+        raise UnknownProblem(f"testbed {name!r}: {error}") from error
+    return problem
+
+
+def declared_path(name: str) -> Path:
+    """Where a testbed is declared that is not a package of its own: a TOML file whose `load` names a function as an
+    entry point does, "package.module:load"; what else it says is for that function."""
+    return home_dir() / DECLARED / f"{name}.toml"
+
+
+def _openers() -> dict[str, Callable[[], Callable[[str, Path | None], Problem]]]:
+    """How each problem is opened, by name; an installed one goes before a declared one."""
+    folder = home_dir() / DECLARED
+    found: dict[str, Callable[[], Callable[[str, Path | None], Problem]]] = {}
+    for path in folder.rglob("*.toml") if folder.is_dir() else ():
+        found[path.relative_to(folder).with_suffix("").as_posix()] = partial(_declared, path)
+    return found | {e.name: e.load for e in entry_points(group=ENTRY_POINTS)}
+
+
+def _declared(path: Path) -> Callable[[str, Path | None], Problem]:
+    try:
+        opened: Callable[[str, Path | None], Problem] = resolve_name(tomllib.loads(path.read_text("utf-8"))["load"])
+    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
+        raise NotReady(f"{path}: declares no testbed ({error}); give load = \"package.module:load\"") from error
+    return opened
 
 
 def nearest(name: str, names: Sequence[str]) -> list[str]:

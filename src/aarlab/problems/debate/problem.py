@@ -125,6 +125,12 @@ class Debate:
         card = space.card(config, "an untuned baseline", (0.0, 0.0, 0.0))
         return {"method.py": space.source(config), "card.toml": card}
 
+    def ready(self) -> None:
+        """What a shipped testbed needs is shipped with it."""
+
+    def refused(self) -> str | None:
+        return None
+
     def planted(self, share: float) -> "Debate":
         if share:
             raise ValueError("no shortcut can be planted in a game of evidence: what is shown is what there is")

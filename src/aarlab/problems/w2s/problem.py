@@ -66,6 +66,12 @@ class W2S:
             self.testbed.scramble(np.zeros((0, 2 if self.testbed.paired else 1), "U1"), np.random.default_rng(0))
         return replace(self, shortcut=share)
 
+    def ready(self) -> None:
+        """What a shipped testbed needs is shipped with it."""
+
+    def refused(self) -> str | None:
+        return None
+
     @property
     def words(self) -> Words:
         return WORDS

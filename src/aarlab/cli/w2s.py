@@ -1,0 +1,119 @@
+"""`aarlab new testbed` and `aarlab w2s`: weak-to-strong testbeds of your own, from a folder of rows and two models."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from aarlab.problems import base
+from aarlab.problems.base import NotReady
+from aarlab.problems.w2s.field import Field, FieldProblem, spec
+
+app = typer.Typer(name="w2s", no_args_is_help=True, help="Weak-to-strong: prepare testbeds of data and models.")
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
+
+
+def testbed(
+    name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens. It is opened as w2s/NAME.")],
+    data: Annotated[Path, typer.Option(help="The folder of train_label, train_unlabel, test: .jsonl or .parquet.")],
+    teacher: Annotated[str, typer.Option(help="tfidf, or a model: a folder, or a name on the hub.")] = spec.TFIDF,
+    student: Annotated[str, typer.Option(help="A model: a folder, or a name on the hub.")] = "all-MiniLM-L6-v2",
+    question: Annotated[str, typer.Option(help="One sentence: what is the label?")] = "Is the answer right?",
+    unit: Annotated[str, typer.Option(help="What no two sets share: question, conversation, source.")] = "question",
+    shared_units: Annotated[
+        bool, typer.Option("--shared-units", help="Units are in training and test by design, as topics are.")
+    ] = False,
+    mark: Annotated[str | None, typer.Option(help="source: it can be shown as a shortcut, w2s/NAME@SHARE.")] = None,
+    layers: Annotated[str, typer.Option(help="Hidden states to take features of: 2,4,6; -1 is the last.")] = "-1",
+    pooling: Annotated[str, typer.Option(help="mean, or last (of causal models), over a row's tokens.")] = "mean",
+    longest: Annotated[int, typer.Option(help="Tokens of a row; of a longer one the prompt is cut.")] = 256,
+    column: Annotated[
+        list[str] | None, typer.Option(help="OURS=THEIRS, where a column has another name; may be repeated.")
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="The label that means right, if labels are words.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a testbed of a folder: examine its rows, find its models, and declare it in the lab's folder.
+
+    Example: aarlab new testbed reviews --data data/reviews --student sentence-transformers/all-MiniLM-L12-v2
+    """
+    columns = {ours: theirs for ours, _, theirs in (c.partition("=") for c in column or ())}
+    if bad := [ours for ours, theirs in columns.items() if not theirs]:
+        raise NotReady(f"--column {bad[0]}: give OURS=THEIRS")
+    try:
+        declared = spec.Spec(
+            question=question, data=str(data.expanduser().absolute()), teacher=_model(teacher), student=_model(student),
+            unit=unit, shared_units=shared_units, mark=mark, layers=tuple(int(i) for i in layers.split(",")),  # type: ignore[arg-type]
+            pooling=cast(Literal["mean", "last"], pooling), longest=longest, columns=columns, positive=positive,
+        )  # fmt: skip
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise NotReady(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
+    except ValueError as error:
+        raise NotReady(f"--layers {layers}: give numbers, such as 2,4,6") from error
+    problem = FieldProblem(Field(name, declared))
+    problem.ready()
+    path, report = spec.write(name, declared), problem.field.folder.report
+    if as_json:
+        print(json.dumps({"testbed": problem.name, "declared": str(path), **report}))
+        return
+    rows = ", ".join(f"{n} {k}" for k, n in report["rows"].items())
+    print(f"{path}: {problem.name}, {rows}, {report['units']} units")
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
+    print(f"next:  aarlab w2s prepare {problem.name}   ·   aarlab run {problem.name} --minutes 10")
+
+
+@app.command()
+def prepare(
+    testbeds: Annotated[list[str], typer.Argument(help="Testbeds of folders, such as w2s/persona.")],
+    as_json: Json = False,
+) -> None:
+    """Encode the rows, train teachers and ceilings, and say what gap there is: all of it kept for later campaigns."""
+    problems = []
+    for name in testbeds:
+        problem = base.load(name)
+        if not isinstance(problem, FieldProblem):
+            raise NotReady(f"{name}: ships its models; only testbeds of folders are prepared")
+        problems.append(problem)
+    told = []
+    for problem in problems:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+            progress.add_task(f"{problem.name}: reading {len(problem.field.folder.texts)} texts")
+            told.append(_prepared(problem))
+    if as_json:
+        print(json.dumps({"testbeds": told}))
+        return
+    table = Table("testbed", "set", "teacher", "ceiling", "gap", "gap in", "gap out", box=None)
+    for figures in told:
+        for name, s in figures["sets"].items():
+            shown = (_short(s.get(k)) for k in ("floor", "ceiling", "gap", "gap_in", "gap_out"))
+            table.add_row(figures["testbed"], name, *shown)
+    Console().print(table)
+    for figures in told:
+        for warning in figures["warnings"]:
+            print(f"{figures['testbed']}: warning: {warning}")
+        if figures["refused"]:
+            print(f"{figures['testbed']}: no campaign: {figures['refused']}")
+
+
+def _prepared(problem: FieldProblem) -> dict[str, Any]:
+    sets = problem.references_measured()
+    return {"testbed": problem.name, "sets": sets, "refused": problem.refused(), "warnings": problem.warnings()}
+
+
+def _model(name: str) -> str:
+    """A model's folder by its whole path: a testbed may be opened from elsewhere."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.is_dir() else name
+
+
+def _short(score: dict[str, Any] | None) -> str:
+    return f"{score['mean']:.3f} ±{score['se']:.3f}" if score and score["mean"] is not None else "-"
