@@ -17,6 +17,7 @@ from aarlab.kit.task import W2STask
 
 RNG = np.random.default_rng(5)
 NARROW = {"paired": False, "logprobs": False}
+WIDE = [zoo.sample(np.random.default_rng(9), f, {**zoo.ANY, "wide": True}) for f in (None, *zoo.FAMILIES) for _ in range(2)]
 RANDOM = [zoo.sample(RNG) for _ in range(30)] + [zoo.sample(RNG, family=f) for f in zoo.FAMILIES]
 
 
@@ -40,7 +41,7 @@ def execute(text, task):
     return space["run"](task)
 
 
-@pytest.mark.parametrize("config", [*zoo.BASELINES.values(), *RANDOM], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [*zoo.BASELINES.values(), *RANDOM, *WIDE], ids=lambda c: c.name)
 def test_source_gives_exactly_the_same_predictions(config, pair):
     task, _ = pair
     p = zoo.run(task, config)
@@ -49,6 +50,16 @@ def test_source_gives_exactly_the_same_predictions(config, pair):
     text = zoo.source(config)
     np.testing.assert_array_equal(execute(text, task), p)
     assert len(text.encode()) < 64_000 and max(map(len, text.splitlines())) <= 110
+
+
+def test_only_a_testbed_that_asks_is_offered_the_wide_space():
+    def drawn(traits):
+        rng = np.random.default_rng(3)
+        configs = [zoo.sample(rng, family, traits) for family in (None, *zoo.FAMILIES) for _ in range(40)]
+        return {str(c.choices.get(s)) for c in configs for s in zoo.STAGES}
+
+    assert not drawn(zoo.ANY) & zoo.WIDE
+    assert zoo.WIDE - drawn({**zoo.ANY, "wide": True}) == {"band"}
 
 
 @pytest.mark.parametrize("number", range(8))

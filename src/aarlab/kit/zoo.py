@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit import blocks, choices
+from aarlab.kit.blocks.minibatch import LOSSES, RAMPS
+from aarlab.kit.blocks.probe import PROBES
 from aarlab.kit.choices import Choices, Value, call, choose, told
 from aarlab.kit.heads import balance
 from aarlab.kit.represent import LAYERS, represent
@@ -30,14 +32,31 @@ RELABELLERS: Mapping[str, Callable[..., Any]] = {
     for f in (
         blocks.ccs, blocks.curriculum, blocks.elicit, blocks.em, blocks.graph, blocks.knn, blocks.oof,
         blocks.self_training, blocks.zero_shot_prior,
+        blocks.chain, blocks.consistent, blocks.epiplexity, blocks.icm, blocks.probe_labels,
     )
 }  # fmt: skip
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    f.__name__: f for f in (blocks.confident, blocks.overlap, blocks.weigh, blocks.sharpen, blocks.hard)
-}
+    f.__name__: f
+    for f in (
+        blocks.confident, blocks.overlap, blocks.weigh, blocks.sharpen, blocks.hard,
+        blocks.band, blocks.probe_filter,
+    )
+}  # fmt: skip
 TRAINERS: Mapping[str, Callable[..., Any]] = {
-    f.__name__: f for f in (blocks.logistic, blocks.logconf, blocks.gce, blocks.evolve)
-}
+    f.__name__: f
+    for f in (
+        blocks.logistic, blocks.logconf, blocks.gce, blocks.evolve,
+        blocks.coteach, blocks.mdl, blocks.minibatch, blocks.reverse_kl, blocks.symmetric,
+    )
+}  # fmt: skip
+# What only a testbed that asks for it (trait "wide") offers to its searches and to the random control alike: the
+# others' draws, and all that was measured with them, stay what they were. `band` may leave no row: it is never drawn.
+WIDE = frozenset(
+    {
+        "chain", "consistent", "epiplexity", "icm", "probe_labels", "band", "probe_filter", "coteach", "mdl",
+        "minibatch", "reverse_kl", "symmetric",
+    }
+)  # fmt: skip
 STAGES = ("first", "label", "filter", "train")  # in the order in which they run
 ANY: Mapping[str, Any] = {"paired": True, "logprobs": True}  # traits of a testbed on which every block can run
 TRIVIAL = "def run(task):\n    return task.teacher.test\n"
@@ -64,19 +83,21 @@ class Config(Choices):
 # The eleven families of the AAR study, and the blocks that make a method one of theirs ("stage:block").
 FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "self-training": ("label:self_training",),
+        "self-training": ("label:self_training", "label:chain"),
         "ensemble": ("members",),
         "distillation": ("label:oof", "filter:sharpen"),
-        "data filtering": ("filter:confident", "filter:overlap"),
+        "data filtering": ("filter:confident", "filter:overlap", "filter:band", "filter:probe_filter"),
         "confidence weighting": ("filter:weigh",),
-        "loss function": ("train:logconf", "train:gce"),
-        "unsupervised elicitation": ("label:elicit", "label:zero_shot_prior"),
-        "curriculum": ("label:curriculum",),
-        "model internals": ("label:ccs", "label:knn", "label:graph"),
+        "loss function": (
+            "train:logconf", "train:gce", "train:minibatch", "train:symmetric", "train:reverse_kl", "train:coteach",
+        ),
+        "unsupervised elicitation": ("label:elicit", "label:zero_shot_prior", "label:icm", "label:consistent"),
+        "curriculum": ("label:curriculum", "train:mdl"),
+        "model internals": ("label:ccs", "label:knn", "label:graph", "label:probe_labels"),
         "evolutionary": ("train:evolve",),
-        "other": ("label:em",),
+        "other": ("label:em", "label:epiplexity"),
     }
-)
+)  # fmt: skip
 
 
 def family(config: Config) -> str:
@@ -227,6 +248,13 @@ SAYS: Mapping[str, str] = {
     "oof": "out-of-fold labels",
     "self_training": "the student's own labels",
     "zero_shot_prior": "labels multiplied by the zero-shot prior",
+    "chain": "labels passed through a chain of growing heads",
+    "consistent": "labels that other folds confirm",
+    "epiplexity": "out-of-fold labels smoothed where little was learnt",
+    "icm": "labels annealed until they predict one another",
+    "probe_labels": "labels of a probe",
+    "band": "rows outside a band of doubt only",
+    "probe_filter": "rows that a probe does not contradict only",
     "confident": "confident rows only",
     "overlap": "rows of high overlap density only",
     "weigh": "rows weighed by confidence",
@@ -235,6 +263,11 @@ SAYS: Mapping[str, str] = {
     "logistic": "a logistic head",
     "logconf": "a head with the auxiliary confidence loss",
     "gce": "a head with generalised cross-entropy",
+    "coteach": "two heads that choose what the other learns from",
+    "mdl": "a head trained on the surest rows first, then on all",
+    "minibatch": "a head trained on mini-batches",
+    "reverse_kl": "a head with reverse KL",
+    "symmetric": "a head with symmetric cross-entropy",
     "evolve": "a head refined by an evolution strategy",
     "zero_shot": "no training: the student's log-probabilities.",
 }
@@ -278,7 +311,7 @@ def plant_card(card: str, seed: int) -> str | None:
     for stage, known in (("label", RELABELLERS), ("filter", FILTERS), ("train", TRAINERS)):
         if (now := now_chosen.get(stage, "none")) not in ("none", "zero_shot"):
             kept = {k: v for k, v in now_chosen.items() if not k.startswith(f"{stage}.")}
-            others = [b for b in sorted(known) if b not in (now, "ccs", "zero_shot_prior")]
+            others = [b for b in sorted(known) if b not in (now, "ccs", "zero_shot_prior") and b not in WIDE]
             false = Config(kept | {stage: str(rng.choice(others))})
             return told(tomllib.loads(card), false, what(false))
     return None
@@ -391,6 +424,31 @@ SPACE: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     },
     "gce": {"ridge": RIDGE, "q": ("float", 0.05, 1.0)},
     "evolve": {"ridge": RIDGE, "sigma": ("log", 0.03, 0.5), "trust": ("float", 0.0, 3.0)},
+    "chain": {"first": ("int", 2, 32), "links": ("int", 1, 5), "ridge": RIDGE},
+    "consistent": {
+        "start": ("one of", "zero_shot", "cluster", "teacher"),
+        "rounds": ("int", 1, 6),
+        "folds": ("int", 2, 8),
+        "ridge": RIDGE,
+        "share": ("float", 0.2, 1.0),
+    },
+    "epiplexity": {"strength": ("float", 0.0, 1.0), "epochs": ("int", 2, 8), "ridge": RIDGE},
+    "icm": {"dims": ("one of", 8, 16, 32), "ridge": ("log", 1e-4, 0.3), "share": ("float", 0.2, 1.0)},
+    "probe_labels": {"kind": ("one of", *PROBES), "k": ("int", 3, 50), "share": ("float", 0.2, 1.0)},
+    "probe_filter": {"kind": ("one of", *PROBES), "k": ("int", 3, 50), "drop": ("float", 0.02, 0.6)},
+    "coteach": {"tau": ("float", 0.05, 0.6), "ridge": RIDGE, "epochs": ("int", 2, 10)},
+    "mdl": {"first": ("float", 0.1, 0.9), "epochs": ("int", 1, 4), "more": ("int", 1, 5), "ridge": RIDGE},
+    "minibatch": {
+        "loss": ("one of", *LOSSES),
+        "ramp": ("one of", *RAMPS),
+        "alpha": ("float", 0.1, 0.95),
+        "beta": ("float", 0.1, 1.0),
+        "radius": ("float", 0.02, 0.4),
+        "epochs": ("int", 1, 8),
+        "ridge": RIDGE,
+    },
+    "reverse_kl": {"ridge": RIDGE, "clip": ("log", 0.005, 0.2)},
+    "symmetric": {"ridge": RIDGE, "alpha": ("log", 0.03, 3.0), "beta": ("log", 0.03, 3.0)},
 }
 BEFORE = ("none", "none", "none", "oof", "zero_shot_prior", "em", "knn")
 MEMBERS = (1, 1, 5, 10)
@@ -400,14 +458,18 @@ def suggest(trial: Trial, family: str | None = None, traits: Mapping[str, Any] =
     """A configuration of the space; with `family`, one that holds a block of that family.
 
     Names of a restricted choice carry the family, so that one study may mix families. Raises ValueError
-    for an unknown family. Only what is `applicable` to such rows is offered.
+    for an unknown family. Only what is `applicable` to such rows is offered, and what is WIDE only where the trait of
+    that name is true.
     """
     paired, logprobs = bool(traits["paired"]), bool(traits["logprobs"])
     if family is not None and family not in FAMILIES:
         raise ValueError(f"no family {family!r}; known: {', '.join(FAMILIES)}")
     marks = [m.partition(":") for m in FAMILIES[family]] if family else []
-    usable = [k for k in RELABELLERS if (paired or k != "ccs") and (logprobs or k != "zero_shot_prior")]
-    where = f" ({family}{'' if paired else ', single'}{'' if logprobs else ', no logprobs'})"
+    wide = bool(traits.get("wide"))
+    out = {"band"} if wide else WIDE
+    label, keep, train = ([b for b in known if b not in out] for known in (RELABELLERS, FILTERS, TRAINERS))
+    usable = [k for k in label if (paired or k != "ccs") and (logprobs or k != "zero_shot_prior")]
+    where = f" ({family}{'' if paired else ', single'}{'' if logprobs else ', no logprobs'}{', wide' if wide else ''})"
 
     def pick(stage: str, everything: list[Any]) -> Any:
         wanted = [name for s, _, name in marks if s == stage and name in everything]
@@ -425,8 +487,8 @@ def suggest(trial: Trial, family: str | None = None, traits: Mapping[str, Any] =
     picked = {
         "first": pick("first", [b for b in BEFORE if b == "none" or b in usable]),
         "label": pick("label", ["none", *usable]),
-        "filter": pick("filter", ["none", *FILTERS]),
-        "train": pick("train", list(TRAINERS)),
+        "filter": pick("filter", ["none", *keep]),
+        "train": pick("train", train),
     }
     if any(s == "members" for s, _, _ in marks):
         choices["members"] = choose(trial, "members" + where, ("one of", 3, 5, 10, 15))

@@ -89,7 +89,8 @@ class W2S:
     @property
     def traits(self) -> Mapping[str, Any]:
         task = W2STask.load(self.practice(0).task)
-        return {"paired": task.paired, "logprobs": task.student.has_logprobs, "layers": task.student.layers}
+        traits = {"paired": task.paired, "logprobs": task.student.has_logprobs, "layers": task.student.layers}
+        return {**traits, "wide": True} if getattr(self.testbed, "wide", False) else traits
 
     @property
     def quota(self) -> int | None:
