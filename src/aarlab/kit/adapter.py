@@ -42,9 +42,9 @@ def evolve_adapter(
     """Labels y (n,) in [0, 1] with weights (n,) on the pool -> (m,) P(y = 1) on the test. `rows` of the pool, drawn by
     task.seed, are what the fitness sees. Raises what `finetune` raises."""
     torch.set_num_threads(threads)
+    model = load_student(task.student, task.seed)
     tokens = task.student.tokens("pool")
     label, w = checked(y, weight, len(tokens))
-    model = load_student(task.student, task.seed)
     x = np.concatenate([pooled(chunk, None) for chunk in chunks(model, tokens)])
     x = contrast(x, task.paired)
     size = np.float32(np.sqrt((x * x).mean()) + 1e-9)

@@ -86,9 +86,9 @@ def finetune(
     FileNotFoundError without a model.
     """
     torch.set_num_threads(threads)
+    model = load_student(task.student, task.seed)
     tokens = task.student.tokens("pool")
     target, w = checked(y, weight, len(tokens))
-    model = load_student(task.student, task.seed)
     rng = np.random.default_rng([task.seed, 13])
     keep = np.flatnonzero(w > 0)
     longest = (tokens != PAD).sum(-1).max(-1)
