@@ -109,6 +109,7 @@ def test_a_stop_prints_what_there_is(
         (["--methods", "naive_sofd"], "no method 'naive_sofd'; the nearest are naive_soft"),
         (["--methods", " , "], "no name is given"),
         (["--full"], "--full and --out go with --methods"),
+        (["--sweep"], "--sweep goes with --methods"),
         (["--methods", "all", "--out", "nowhere/m.html"], "--out nowhere/m.html: can't be written there"),
         (["--methods", "all", "--out", "m.png"], "ends in .html"),
     ],
@@ -120,6 +121,14 @@ def test_bad_input_is_one_line(
     status, out, err = command("baselines", "w2s/toy", *argv)
     assert (status, out) == (2, "") and err.startswith("aarlab: ") and said in err and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_has_a_score_for_every_ridge(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "WORKERS", 1)
+    status, out, _ = command("baselines", "w2s/toy", "--methods", "naive_soft", "--seeds", "2", "--sweep", "--json")
+    scores = json.loads(out)["methods"]["naive_soft"]
+    assert status == 0 and len(scores) == 5 and all(s["seeds"] == 2 for s in scores.values())
+    assert scores["ridge=0.01"]["mean"] != scores["ridge=1"]["mean"]
 
 
 def test_a_problem_without_a_catalogue_says_so(command: Run) -> None:

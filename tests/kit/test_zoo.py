@@ -13,6 +13,7 @@ import pytest
 from planted import plant
 
 from aarlab.kit import zoo
+from aarlab.kit.heads import fit
 from aarlab.kit.task import W2STask
 
 RNG = np.random.default_rng(5)
@@ -202,3 +203,18 @@ def test_directions_lean_to_nine_different_families():
     assert len(directions) == 9 and len({d["name"] for d in directions}) == 9
     assert len({d["family"] for d in directions} & set(zoo.FAMILIES)) == 9
     assert all(20 < len(d["hint"]) < 140 for d in directions)
+
+
+def test_a_sweep_gives_what_single_runs_give(pair, single, monkeypatch):
+    labels = [{}, {"label": "oof"}, {"filter": "confident"}, {"label": "knn", "filter": "hard"}, {"pca": 8}]
+    configs = [zoo.Config({**c, "train.ridge": r}) for c in labels for r in (1e-3, 0.1)]
+    configs += [zoo.BASELINES["ensemble"], zoo.BASELINES["logconf"], zoo.Config({"balance": True})]
+    for task, _ in (pair, single):
+        for p, config in zip(zoo.sweep(task, configs), configs, strict=True):
+            q = zoo.run(task, config)
+            assert p.dtype == np.float64 and np.abs(p - q).max() < 0.02 and ((p > 0.5) == (q > 0.5)).mean() > 0.99, config
+    fits = []
+    monkeypatch.setattr(zoo, "fit", lambda *a, **k: fits.append(1) or fit(*a, **k))
+    zoo.sweep(pair[0], configs[:10])
+    assert len(fits) == 2  # two representations, whatever the labels and ridges
+    assert zoo.sweep(pair[0], []) == []

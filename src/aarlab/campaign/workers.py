@@ -122,6 +122,13 @@ def predict(problem: str, name: str, seed: int) -> NDArray[np.float32]:
     return opened.predict(name, seed)
 
 
+def sweep(problem: str, names: Sequence[str], seed: int) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+    """Catalogued methods on a public instance, at every value of the swept hyperparameter."""
+    opened = base.load(problem)
+    assert isinstance(opened, Studied)
+    return opened.sweep(names, seed)
+
+
 def check(problem: str) -> Mapping[str, Any]:
     """A testbed's calibration (problems/*/check.py), in a worker."""
     return base.load(problem).check()

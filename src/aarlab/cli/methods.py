@@ -55,6 +55,48 @@ def study(problem: Problem, methods: str, full: bool, seeds: int, as_json: bool,
         raise typer.Exit(1)
 
 
+def sweep(problem: Problem, methods: str, seeds: int, as_json: bool) -> None:
+    """Gap recovered in distribution at every value of the swept hyperparameter. Raises BadMethod as `study` does."""
+    names = list(wanted(problem, methods, False))
+    assert isinstance(problem, Studied)
+    done: dict[int, Mapping[str, Mapping[str, NDArray[np.float32]]]] = {}
+    stopped = False
+    try:
+        with (
+            Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress,
+            workers.pool(WORKERS) as pool,
+        ):
+            task = progress.add_task("sweeping", total=seeds)
+            jobs = {pool.submit(workers.sweep, problem.name, names, seed): seed for seed in range(seeds)}
+            for job in as_completed(jobs):
+                done[jobs[job]] = job.result()
+                progress.update(task, advance=1)
+    except KeyboardInterrupt:
+        stopped = True
+    known = sorted(done) if len(done) > 1 else []
+    instances = [problem.practice(s) for s in known]
+    references = [problem.references(i) for i in instances]
+    rows: dict[str, dict[str, Any]] = {}
+    if known:
+        floor, ceiling = (join([getattr(r, p) for r in references]).part(False) for p in ("floor", "ceiling"))
+        for name, values in done[known[0]].items():
+            for value in values:
+                outputs = [done[s][name][value].astype(np.float64) for s in known]
+                outcomes = join([problem.score(i, o) for i, o in zip(instances, outputs, strict=True)])
+                rows.setdefault(name, {})[value] = problem.gap(outcomes.part(False), floor, ceiling).asdict()
+    if as_json:
+        print(json.dumps({"testbed": problem.name, "seeds": len(known), "methods": rows}))
+    elif rows:
+        table = Table("method", *next(iter(rows.values())), box=None)
+        for name, row in rows.items():
+            table.add_row(name, *(_short(s) for s in row.values()))
+        Console(width=max(Console().width, 110), markup=False, highlight=False).print(table)
+        print("gap recovered in distribution ± half a 95% interval; the best of many is better by luck, too")
+    if stopped:
+        print(f"aarlab: stopped after {len(done)} of {seeds} instances", file=sys.stderr)
+        raise typer.Exit(1)
+
+
 def wanted(problem: Problem, methods: str, full: bool) -> Mapping[str, Mapping[str, str]]:
     """The methods that are meant, with what is known of them."""
     if not isinstance(problem, Studied):

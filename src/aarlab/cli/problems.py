@@ -14,6 +14,7 @@ from rich.table import Table
 
 from aarlab.campaign import workers
 from aarlab.cli.methods import study
+from aarlab.cli.methods import sweep as sweep_methods
 from aarlab.kit.client import read_method
 from aarlab.kit.stats import Outcomes, Score, join
 from aarlab.lab import snapshots
@@ -95,6 +96,9 @@ def baselines(
     out: Annotated[
         Path | None, typer.Option("--out", help="With --methods: an .html for the picture, or an .md for the table.")
     ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="With --methods: the heads at five ridges, fitted all at once.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Floor, ceiling and every untuned baseline on public instances, in and out of distribution.
@@ -104,6 +108,11 @@ def baselines(
     Example: aarlab baselines w2s/prose --methods all --out methods.html
     """
     problem = base.load(testbed)
+    if sweep and (methods is None or full or out is not None):
+        raise snapshots.BadMethod("--sweep goes with --methods, and without --full and --out")
+    if methods is not None and sweep:
+        sweep_methods(problem, methods, seeds, as_json)
+        return
     if methods is not None:
         study(problem, methods, full, seeds, as_json, out)
         return

@@ -7,10 +7,11 @@ A `Config` names a representation, up to two relabellers, an optional filter, a 
 (optuna itself is not imported here).
 """
 
+import json
 import re
 import textwrap
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit import blocks, choices
+from aarlab.kit.blocks.base import Labels
 from aarlab.kit.blocks.minibatch import LOSSES, RAMPS
 from aarlab.kit.blocks.probe import PROBES
 from aarlab.kit.choices import Choices, Value, call, choose, told
-from aarlab.kit.heads import balance
+from aarlab.kit.heads import balance, fit, sigmoid
 from aarlab.kit.represent import LAYERS, represent
 from aarlab.kit.task import W2STask
 from aarlab.kit.trials import RandomTrial, Trial
@@ -186,12 +188,8 @@ def run(task: W2STask, config: Config) -> NDArray[np.float64]:
     c = config.choices
     if c.get("train") == "zero_shot":
         return blocks.zero_shot(task, **config.parameters("train"))
-    x, x_test = represent(task, **{k: c[k] for k in REPRESENTATION if k in c})  # type: ignore[arg-type]
-    y, weight = task.weak, np.ones(len(x), np.float32)
-    for stage in ("first", "label", "filter"):
-        block = _block(stage, str(c.get(stage, "none")))
-        if block is not None:
-            y, weight = block(task, x, y, weight, **config.parameters(stage))
+    x, x_test = _represented(task, config)
+    y, weight = _labels(task, x, config)
     members = int(c.get("members", 1) or 1)
     if members > 1:
         weight = blocks.bootstrap(task, weight, members=members)
@@ -199,6 +197,48 @@ def run(task: W2STask, config: Config) -> NDArray[np.float64]:
     if c.get("balance") and not task.paired:
         head = balance(head, x)
     return head.predict(x_test)  # type: ignore[no-any-return]
+
+
+def _represented(task: W2STask, config: Config) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return represent(task, **{k: v for k, v in config.choices.items() if k in REPRESENTATION})  # type: ignore[arg-type]
+
+
+def _labels(task: W2STask, x: NDArray[np.float32], config: Config) -> Labels:
+    """What the stages before training make of the teacher's labels: (n,) labels, (n,) weights."""
+    y, weight = task.weak, np.ones(len(x), np.float32)
+    for stage in ("first", "label", "filter"):
+        block = _block(stage, str(config.choices.get(stage, "none")))
+        if block is not None:
+            y, weight = block(task, x, y, weight, **config.parameters(stage))
+    return y, weight
+
+
+def sweep(task: W2STask, configs: Sequence[Config]) -> list[NDArray[np.float64]]:
+    """What `run` gives of every configuration, to the tolerance at which a fit stops. What they share is computed once:
+    a representation, what relabels and filters; and logistic heads on one representation are columns of one fit."""
+    out: list[NDArray[np.float64]] = [np.empty(0)] * len(configs)
+    known: dict[str, Labels] = {}
+    groups: dict[str, list[int]] = {}
+    for i, config in enumerate(configs):
+        c = config.choices
+        if c.get("train", "logistic") != "logistic" or int(c.get("members", 1) or 1) > 1 or c.get("balance"):
+            out[i] = run(task, config)
+        else:
+            groups.setdefault(json.dumps({k: v for k, v in c.items() if k in REPRESENTATION}), []).append(i)
+    for members in groups.values():
+        x, x_test = _represented(task, configs[members[0]])
+        labels = []
+        for i in members:
+            before = json.dumps({k: v for k, v in configs[i].choices.items() if not k.startswith("train")})
+            if before not in known:
+                known[before] = _labels(task, x, configs[i])
+            labels.append(known[before])
+        ridge = [float(configs[i].choices.get("train.ridge", 1e-2) or 0) for i in members]
+        y, weight = (np.stack(part, 1) for part in zip(*labels, strict=True))
+        z = fit(x, y, weight, ridge=ridge, intercept=not task.paired).logits(x_test)
+        for column, i in enumerate(members):
+            out[i] = sigmoid(z[:, column]).astype(np.float64)
+    return out
 
 
 def source(config: Config) -> str:

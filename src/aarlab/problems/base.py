@@ -112,6 +112,8 @@ class Studied(Protocol):
         twice. Raises ValueError where the method can't be run."""
 
     def judged(self, seed: int, predictions: NDArray[np.float32]) -> Study: ...
+    def sweep(self, names: Sequence[str], seed: int) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+        """Outputs on public instance `seed` of those methods that have the swept hyperparameter, by its value."""
 
 
 class Ask(Protocol):

@@ -106,3 +106,11 @@ def test_the_ablations_tell_three_methods_apart(toy: W2S, monkeypatch: pytest.Mo
     assert right("reads") == [1.0, 1.0, 1.0]
 
 
+
+
+def test_a_sweep_holds_the_method_at_its_own_ridge(toy: W2S) -> None:
+    found = toy.sweep(["naive_soft", "chain", "logconf", "finetune"], 0)
+    assert set(found) == {"naive_soft", "chain", "logconf"} and all(len(v) == len(study.RIDGES) for v in found.values())
+    for name, values in found.items():
+        assert np.abs(values["ridge=0.01"] - toy.predict(name, 0)[0]).max() < 0.02
+        assert np.abs(values["ridge=0.01"] - values["ridge=1"]).max() > 0.02

@@ -194,6 +194,9 @@ class W2S:
     def judged(self, seed: int, predictions: NDArray[np.float32]) -> Study:
         return study.judged(self, seed, predictions)
 
+    def sweep(self, names: Sequence[str], seed: int) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+        return study.sweep(self, names, seed)
+
     def ceiling(self, instance: Instance, *, untrained: bool = False) -> Outcomes:
         """What the default head reaches on the pool's true labels; of the untrained twin if asked."""
         task = W2STask.load(instance.task, untrained=untrained)

@@ -5,6 +5,7 @@ Predictions are kept in the cache under all that decides them, so that a second 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from aarlab.kit import zoo
 from aarlab.kit.answers import Refused
 from aarlab.kit.cache import built, cache_dir
 from aarlab.kit.methods import METHODS
@@ -24,6 +26,7 @@ from aarlab.problems.w2s import ablate
 if TYPE_CHECKING:
     from aarlab.problems.w2s.problem import W2S
 
+RIDGES = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
 TAKEN = ("permuted-teacher", "untrained-student")
 
 
@@ -46,6 +49,18 @@ def predict(problem: "W2S", kit: str, name: str, seed: int) -> NDArray[np.float3
     draft = kept.with_suffix(f".{os.getpid()}.npy")
     np.save(draft, out)
     draft.rename(kept)
+    return out
+
+
+def sweep(problem: "W2S", names: Sequence[str], seed: int) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Predictions (m,) of every method that trains a head, at each of RIDGES, by name and by "ridge=…": all heads of
+    one representation are fitted at once (zoo.sweep)."""
+    chosen = {n: c.choices for n in names if (c := METHODS[n].config) and c.choices.get("train") != "zero_shot"}
+    asked = [(n, f"ridge={r:g}", zoo.Config({**c, "train.ridge": r})) for n, c in chosen.items() for r in RIDGES]
+    found = zoo.sweep(W2STask.load(problem.practice(seed).task), [c for *_, c in asked])
+    out: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for (name, value, _), p in zip(asked, found, strict=True):
+        out.setdefault(name, {})[value] = p.astype(np.float32)
     return out
 
 
