@@ -28,7 +28,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def replayed(measured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(testbed: str, done: Any, failed: Any, seeds: int) -> None:
+    def measure(testbed: str, done: Any, failed: Any, seeds: int, slow: Any) -> None:
         for name in done:
             done[name].update({s: measured[name][s] for s in range(seeds)})
 
@@ -79,7 +79,7 @@ def test_the_table_and_the_picture(command: Run, replayed: None, tmp_path: Path)
 def test_a_stop_prints_what_there_is(
     command: Run, measured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def interrupted(testbed: str, done: Any, failed: Any, seeds: int) -> None:
+    def interrupted(testbed: str, done: Any, failed: Any, seeds: int, slow: Any) -> None:
         done["naive_soft"].update({0: measured["naive_soft"][0], 1: measured["naive_soft"][1]})
         done["chain"].update({0: measured["chain"][0]})
         failed["confident_only"] = "no luck"
@@ -92,7 +92,7 @@ def test_a_stop_prints_what_there_is(
     assert [(m["name"], m["instances"]) for m in told["methods"]] == [("naive_soft", 2)]
     assert told["unfinished"] == ["chain"] and told["failed"] == {"confident_only": "no luck"}
 
-    def at_once(testbed: str, done: Any, failed: Any, seeds: int) -> None:
+    def at_once(testbed: str, done: Any, failed: Any, seeds: int, slow: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(methods, "measure", at_once)

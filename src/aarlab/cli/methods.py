@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -31,6 +31,7 @@ Predictions = dict[str, dict[int, NDArray[np.float32]]]
 def study(problem: Problem, methods: str, full: bool, seeds: int, as_json: bool, out: Path | None) -> None:
     """Measure, print, and plot. Raises BadMethod for a name that is none, or a file that can't be written."""
     catalogue = wanted(problem, methods, full)
+    quick = wanted(problem, "all", False)
     if out is not None and (out.is_dir() or not os.access(out.absolute().parent, os.W_OK)):
         raise BadMethod(f"--out {out}: can't be written there; name a file in a folder that exists")
     if out is not None and out.suffix not in (".html", ".md"):
@@ -39,7 +40,7 @@ def study(problem: Problem, methods: str, full: bool, seeds: int, as_json: bool,
     failed: dict[str, str] = {}
     stopped = ""
     try:
-        measure(problem.name, done, failed, seeds)
+        measure(problem.name, done, failed, seeds, set(catalogue) - set(quick))
     except (KeyboardInterrupt, BrokenProcessPool) as error:
         stopped = "stopped" if isinstance(error, KeyboardInterrupt) else "a worker process was killed"
     figures = summary(problem, catalogue, done, failed, seeds)
@@ -116,15 +117,17 @@ def wanted(problem: Problem, methods: str, full: bool) -> Mapping[str, Mapping[s
     return {n: everything[n] for n in names}
 
 
-def measure(testbed: str, done: Predictions, failed: dict[str, str], seeds: int) -> None:
-    """Every method on every instance, one instance after another, so that a stop leaves intervals to print."""
+def measure(testbed: str, done: Predictions, failed: dict[str, str], seeds: int, slow: Set[str] = frozenset()) -> None:
+    """Every method on every instance, one instance after another, so that a stop leaves intervals to print; what is
+    slow comes last."""
+    order = [(n, s) for late in (False, True) for s in range(seeds) for n in done if (n in slow) == late]
     with (
         Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress,
         workers.pool(WORKERS) as pool,
     ):
         task = progress.add_task("measuring", total=len(done) * seeds)
         jobs: dict[Future[NDArray[np.float32]], tuple[str, int]] = {
-            pool.submit(workers.predict, testbed, name, seed): (name, seed) for seed in range(seeds) for name in done
+            pool.submit(workers.predict, testbed, name, seed): (name, seed) for name, seed in order
         }
         for job in as_completed(jobs):
             name, seed = jobs[job]
