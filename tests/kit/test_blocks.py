@@ -354,6 +354,7 @@ def test_zero_shot_by_hand(pair, single):
 RELABEL = [
     blocks.ccs, blocks.curriculum, blocks.elicit, blocks.em, blocks.graph, blocks.knn, blocks.oof,
     blocks.self_training, blocks.zero_shot_prior, blocks.confident, blocks.overlap, blocks.weigh,
+    blocks.band, blocks.chain, blocks.consistent, blocks.epiplexity, blocks.icm, blocks.probe_filter, blocks.probe_labels,
 ]  # fmt: skip
 
 
@@ -372,7 +373,7 @@ def test_relabellers_keep_range_shape_and_their_input(block, pair):
 
 SYMMETRIC = [
     blocks.confident, blocks.curriculum, blocks.em, blocks.graph, blocks.knn, blocks.oof,
-    blocks.self_training,
+    blocks.self_training, blocks.band, blocks.chain, blocks.epiplexity, blocks.probe_filter, blocks.probe_labels,
 ]  # fmt: skip
 
 

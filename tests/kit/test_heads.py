@@ -123,3 +123,15 @@ def test_refuses(change, match):
     x, y, _, _ = data()
     with pytest.raises(ValueError, match=match):
         fit(x, **{"y": y, **change})
+
+
+def test_every_column_may_have_a_ridge_of_its_own():
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((80, 6)).astype(np.float32), rng.random(80).astype(np.float32)
+    ridges = [0.01, 0.1, 1.0]
+    many = fit(x, y, ridge=ridges, intercept=True, tol=1e-6)
+    for b, ridge in enumerate(ridges):
+        one = fit(x, y, ridge=ridge, intercept=True, tol=1e-6)
+        np.testing.assert_allclose(many.weights[:, b], one.weights[:, 0], atol=1e-4)
+    with pytest.raises(ValueError, match="ridge must be above 0"):
+        fit(x, y, ridge=[0.1, 0.0])

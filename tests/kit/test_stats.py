@@ -13,12 +13,14 @@ from aarlab.kit.stats import (
     Outcomes,
     Score,
     accuracy,
+    calibration_error,
     correct,
     difference,
     gap_difference,
     gap_recovered,
     holm,
     join,
+    over_instances,
     two_way_se,
     undefined,
 )
@@ -221,3 +223,21 @@ def test_holm_keeps_the_family_wise_level_and_rejects_more_than_bonferroni() -> 
     assert np.mean([any(holm(list(rng.random(5)))) for _ in range(4000)]) == pytest.approx(0.05, abs=0.012)
     p = [0.009, 0.012, 0.016, 0.024, 0.049]
     assert sum(holm(p)) == 5 > sum(q <= 0.01 for q in p)
+
+
+def test_calibration_error_by_hand() -> None:
+    """Ten bins: .95 twice, of which one is right; .55 once, right; .15 said of a 0 is a confidence of .85, right."""
+    p, y = [0.95, 0.95, 0.55, 0.15], [1, 0, 1, 0]
+    assert calibration_error(p, y, 10) == pytest.approx((abs(1 - 1.9) + abs(1 - 0.55) + abs(1 - 0.85)) / 4)
+    rng = np.random.default_rng(0)
+    q = rng.random(20000)
+    assert calibration_error(q, rng.random(20000) < q) < 0.02
+    assert calibration_error(q, rng.random(20000) < 0.5) > 0.2
+    assert np.isnan(calibration_error([], []))
+
+
+def test_over_instances_is_students_t() -> None:
+    score = over_instances([1.0, 2.0, 4.0])
+    assert score.mean == pytest.approx(7 / 3) and score.se == pytest.approx(np.std([1, 2, 4], ddof=1) / 3**0.5)
+    assert score.high is not None and score.high == pytest.approx(7 / 3 + 4.302653 * score.se)
+    assert over_instances([1.0]).low is None

@@ -13,10 +13,12 @@ import pytest
 from planted import plant
 
 from aarlab.kit import zoo
+from aarlab.kit.heads import fit
 from aarlab.kit.task import W2STask
 
 RNG = np.random.default_rng(5)
 NARROW = {"paired": False, "logprobs": False}
+WIDE = [zoo.sample(np.random.default_rng(9), f, {**zoo.ANY, "wide": True}) for f in (None, *zoo.FAMILIES) for _ in range(2)]
 RANDOM = [zoo.sample(RNG) for _ in range(30)] + [zoo.sample(RNG, family=f) for f in zoo.FAMILIES]
 
 
@@ -40,7 +42,7 @@ def execute(text, task):
     return space["run"](task)
 
 
-@pytest.mark.parametrize("config", [*zoo.BASELINES.values(), *RANDOM], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [*zoo.BASELINES.values(), *RANDOM, *WIDE], ids=lambda c: c.name)
 def test_source_gives_exactly_the_same_predictions(config, pair):
     task, _ = pair
     p = zoo.run(task, config)
@@ -49,6 +51,16 @@ def test_source_gives_exactly_the_same_predictions(config, pair):
     text = zoo.source(config)
     np.testing.assert_array_equal(execute(text, task), p)
     assert len(text.encode()) < 64_000 and max(map(len, text.splitlines())) <= 110
+
+
+def test_only_a_testbed_that_asks_is_offered_the_wide_space():
+    def drawn(traits):
+        rng = np.random.default_rng(3)
+        configs = [zoo.sample(rng, family, traits) for family in (None, *zoo.FAMILIES) for _ in range(40)]
+        return {str(c.choices.get(s)) for c in configs for s in zoo.STAGES}
+
+    assert not drawn(zoo.ANY) & zoo.WIDE
+    assert zoo.WIDE - drawn({**zoo.ANY, "wide": True}) == {"band"}
 
 
 @pytest.mark.parametrize("number", range(8))
@@ -191,3 +203,18 @@ def test_directions_lean_to_nine_different_families():
     assert len(directions) == 9 and len({d["name"] for d in directions}) == 9
     assert len({d["family"] for d in directions} & set(zoo.FAMILIES)) == 9
     assert all(20 < len(d["hint"]) < 140 for d in directions)
+
+
+def test_a_sweep_gives_what_single_runs_give(pair, single, monkeypatch):
+    labels = [{}, {"label": "oof"}, {"filter": "confident"}, {"label": "knn", "filter": "hard"}, {"pca": 8}]
+    configs = [zoo.Config({**c, "train.ridge": r}) for c in labels for r in (1e-3, 0.1)]
+    configs += [zoo.BASELINES["ensemble"], zoo.BASELINES["logconf"], zoo.Config({"balance": True})]
+    for task, _ in (pair, single):
+        for p, config in zip(zoo.sweep(task, configs), configs, strict=True):
+            q = zoo.run(task, config)
+            assert p.dtype == np.float64 and np.abs(p - q).max() < 0.02 and ((p > 0.5) == (q > 0.5)).mean() > 0.99, config
+    fits = []
+    monkeypatch.setattr(zoo, "fit", lambda *a, **k: fits.append(1) or fit(*a, **k))
+    zoo.sweep(pair[0], configs[:10])
+    assert len(fits) == 2  # two representations, whatever the labels and ridges
+    assert zoo.sweep(pair[0], []) == []

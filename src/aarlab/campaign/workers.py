@@ -15,12 +15,13 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aarlab.kit.stats import Outcomes, join
 from aarlab.lab.scoring import Yardstick, start_outcomes, yardstick
 from aarlab.lab.vault import Vault
 from aarlab.problems import base
-from aarlab.problems.base import References
+from aarlab.problems.base import References, Studied
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -112,6 +113,20 @@ def redrawn(
         right = [[opened.score(i, o).value.mean() for o in outputs if o is not None] for i, outputs in drawn]
         best.append((float(np.mean(right, axis=0).max()) - floor) / gap)
     return best
+
+
+def predict(problem: str, name: str, seed: int) -> NDArray[np.float32]:
+    """A catalogued method on a public instance and its ablations. Raises ValueError where it can't be run."""
+    opened = base.load(problem)
+    assert isinstance(opened, Studied)
+    return opened.predict(name, seed)
+
+
+def sweep(problem: str, names: Sequence[str], seed: int) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+    """Catalogued methods on a public instance, at every value of the swept hyperparameter."""
+    opened = base.load(problem)
+    assert isinstance(opened, Studied)
+    return opened.sweep(names, seed)
 
 
 def check(problem: str) -> Mapping[str, Any]:

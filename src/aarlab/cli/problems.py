@@ -13,6 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from aarlab.campaign import workers
+from aarlab.cli.methods import study
+from aarlab.cli.methods import sweep as sweep_methods
 from aarlab.kit.client import read_method
 from aarlab.kit.stats import Outcomes, Score, join
 from aarlab.lab import snapshots
@@ -103,10 +105,35 @@ def pretrain(
 def baselines(
     testbed: Annotated[str, typer.Argument(help="A testbed, such as w2s/prose.")],
     seeds: Annotated[int, typer.Option(min=2, help="How many public instances.")] = 5,
+    methods: Annotated[
+        str | None, typer.Option(help="Instead, methods of the literature: all, or names with commas between them.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="With --methods all: also those that take minutes.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --methods: an .html for the picture, or an .md for the table.")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="With --methods: the heads at five ridges, fitted all at once.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Floor, ceiling and every untuned baseline on public instances, in and out of distribution."""
+    """Floor, ceiling and every untuned baseline on public instances, in and out of distribution.
+
+    With --methods, the catalogue of methods, each with its ablations, misfit, agreement and calibration.
+
+    Example: aarlab baselines w2s/prose --methods all --out methods.html
+    """
     problem = base.load(testbed)
+    if sweep and (methods is None or full or out is not None):
+        raise snapshots.BadMethod("--sweep goes with --methods, and without --full and --out")
+    if methods is not None and sweep:
+        sweep_methods(problem, methods, seeds, as_json)
+        return
+    if methods is not None:
+        study(problem, methods, full, seeds, as_json, out)
+        return
+    if full or out is not None:
+        raise snapshots.BadMethod("--full and --out go with --methods: say --methods all, or name some")
     references = [problem.references(problem.practice(s), problem.baselines) for s in range(seeds)]
     floor, ceiling = join([r.floor for r in references]), join([r.ceiling for r in references])
 

@@ -86,9 +86,9 @@ def finetune(
     FileNotFoundError without a model.
     """
     torch.set_num_threads(threads)
-    tokens = task.student.tokens("pool")
-    target, w = _check(y, weight, len(tokens))
     model = load_student(task.student, task.seed)
+    tokens = task.student.tokens("pool")
+    target, w = checked(y, weight, len(tokens))
     rng = np.random.default_rng([task.seed, 13])
     keep = np.flatnonzero(w > 0)
     longest = (tokens != PAD).sum(-1).max(-1)
@@ -116,7 +116,8 @@ def finetune(
     return predict(model, task.student.tokens("test"))
 
 
-def _check(y: ArrayLike, weight: ArrayLike | None, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def checked(y: ArrayLike, weight: ArrayLike | None, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Labels and weights (n,), the weights over their mean. Raises ValueError for what does not match the pool."""
     target = np.asarray(y, np.float32)
     w = np.ones(n, np.float32) if weight is None else np.asarray(weight, np.float32)
     if target.shape != (n,) or w.shape != (n,):

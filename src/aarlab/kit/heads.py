@@ -63,20 +63,21 @@ def fit(
     y: ArrayLike,
     weight: ArrayLike | None = None,
     *,
-    ridge: float = 1e-2,
+    ridge: ArrayLike = 1e-2,
     intercept: bool = False,
     start: Head | None = None,
     tol: float = 1e-3,
     steps: int = 25,
 ) -> Head:
     """Fit B heads. x: (n, d); y: (n,) or (n, B) in [0, 1]; weight: (n,) or (n, B), at least 0, or None
-    for ones.
+    for ones; ridge: one number, or one a column (B,).
 
     `start` warm-starts; `tol` is the gradient's norm relative to its norm at zero weights. Raises
     ValueError for shapes that do not fit, ridge <= 0, negative weights, or a column without any weight.
     """
-    if ridge <= 0:
-        raise ValueError(f"ridge must be above 0, not {ridge}")
+    lam = np.asarray(ridge, np.float32)
+    if not (lam > 0).all():
+        raise ValueError(f"ridge must be above 0, not {ridge!r}")
     n, d = x.shape
     x = np.ascontiguousarray(x, np.float32)
     target = _columns(y, n, "y")
@@ -85,13 +86,12 @@ def fit(
     if not np.all(np.isfinite(total)) or (w < 0).any() or (total <= 0).any():
         raise ValueError("weights must be finite and at least 0, and some above 0")
     w = w / total
-    columns = max(target.shape[1], w.shape[1])
+    columns = max(target.shape[1], w.shape[1], lam.size)
     dense = w.shape[1] == 1  # rows without any weight cost time and change nothing
     if dense and np.count_nonzero(w) < 0.8 * n:
         rows = np.flatnonzero(w[:, 0])
         x, target, w = x[rows], target[rows], w[rows]
     w, target = np.broadcast_to(w, (len(x), columns)), np.broadcast_to(target, (len(x), columns))
-    lam = np.float32(ridge)
     if start is None:
         v, c = np.zeros((d, columns), np.float32), np.zeros(columns, np.float32)
         z = np.zeros((len(x), columns), np.float32)
@@ -99,7 +99,7 @@ def fit(
         v = np.broadcast_to(start.weights, (d, columns)).astype(np.float32)
         c = np.broadcast_to(start.bias, columns).astype(np.float32) * np.float32(intercept)
         z = x @ v + c
-    scale = 1 / (0.25 * np.einsum("nd,nd->d", x, x, optimize=True) / len(x) + lam)[:, None]
+    scale = 1 / ((0.25 * np.einsum("nd,nd->d", x, x, optimize=True) / len(x))[:, None] + lam)
 
     # a row's loss log(1 + e^z) - y z, in a form that cannot overflow
     def loss(z: Floats, v: Floats) -> Floats:
@@ -135,14 +135,14 @@ def fit(
     return Head(v, c)
 
 
-def _gradient(x: Floats, r: Floats, v: Floats, lam: np.float32, intercept: bool) -> tuple[Floats, Floats]:
+def _gradient(x: Floats, r: Floats, v: Floats, lam: Floats, intercept: bool) -> tuple[Floats, Floats]:
     g = x.T @ r + lam * v
     gc = r.sum(0) if intercept else np.zeros(r.shape[1], np.float32)
     return g, gc
 
 
 def _newton_direction(
-    x: Floats, h: Floats, g: Floats, gc: Floats, scale: Floats, lam: np.float32, intercept: bool, tol: Floats
+    x: Floats, h: Floats, g: Floats, gc: Floats, scale: Floats, lam: Floats, intercept: bool, tol: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Solve H s = -g by preconditioned conjugate gradients; returns s (d, B), its bias part (B,) and x s
     (n, B)."""

@@ -34,11 +34,19 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(c.width, 4 * c.width), nn.Linear(4 * c.width, c.width)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = self.attend(x)
+        return x + self.down(self.inner(x))  # type: ignore[no-any-return]
+
+    def attend(self, x: Tensor) -> Tensor:
+        """(n, T, d) -> the same after the attention, to which the second half is added."""
         n, t, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.proj(a.transpose(1, 2).reshape(n, t, d))
-        return x + self.down(F.gelu(self.up(self.norm2(x))))  # type: ignore[no-any-return]
+        return x + self.proj(a.transpose(1, 2).reshape(n, t, d))  # type: ignore[no-any-return]
+
+    def inner(self, x: Tensor) -> Tensor:
+        """(n, T, d) -> (n, T, 4 d) what `down` is applied to."""
+        return F.gelu(self.up(self.norm2(x)))
 
 
 class LM(nn.Module):

@@ -157,3 +157,22 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     rho = float(stats.spearmanr(a, b).statistic)
     se = np.sqrt((1 + rho**2 / 2) / (len(a) - 3))
     return rho, float(np.tanh(np.arctanh(min(rho, 0.999999)) - 1.96 * se))
+
+
+def calibration_error(probability: ArrayLike, y: ArrayLike, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017) of P(y = 1) (n,): the mean over rows of |accuracy - confidence| of
+    their bin, bins of equal width in the confidence max(P, 1 - P). NaN without rows."""
+    p = np.asarray(probability, np.float64)
+    if len(p) == 0:
+        return float("nan")
+    sure, right = np.maximum(p, 1 - p), correct(p, y)
+    part = np.minimum((sure * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(part, right, bins) - np.bincount(part, sure, bins)
+    return float(np.abs(gap).sum() / len(p))
+
+
+def over_instances(values: Sequence[float]) -> Score:
+    """Mean of one figure an instance, with Student's t over instances."""
+    v = np.asarray(values, np.float64)
+    se = float(v.std(ddof=1) / np.sqrt(len(v))) if len(v) > 1 else float("nan")
+    return _score(float(v.mean()), se, np.arange(len(v)))

@@ -7,10 +7,11 @@ A `Config` names a representation, up to two relabellers, an optional filter, a 
 (optuna itself is not imported here).
 """
 
+import json
 import re
 import textwrap
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,8 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aarlab.kit import blocks, choices
+from aarlab.kit.blocks.base import Labels
+from aarlab.kit.blocks.minibatch import LOSSES, RAMPS
+from aarlab.kit.blocks.probe import PROBES
 from aarlab.kit.choices import Choices, Value, call, choose, told
-from aarlab.kit.heads import balance
+from aarlab.kit.heads import balance, fit, sigmoid
 from aarlab.kit.represent import LAYERS, represent
 from aarlab.kit.task import W2STask
 from aarlab.kit.trials import RandomTrial, Trial
@@ -30,14 +34,31 @@ RELABELLERS: Mapping[str, Callable[..., Any]] = {
     for f in (
         blocks.ccs, blocks.curriculum, blocks.elicit, blocks.em, blocks.graph, blocks.knn, blocks.oof,
         blocks.self_training, blocks.zero_shot_prior,
+        blocks.chain, blocks.consistent, blocks.epiplexity, blocks.icm, blocks.probe_labels,
     )
 }  # fmt: skip
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    f.__name__: f for f in (blocks.confident, blocks.overlap, blocks.weigh, blocks.sharpen, blocks.hard)
-}
+    f.__name__: f
+    for f in (
+        blocks.confident, blocks.overlap, blocks.weigh, blocks.sharpen, blocks.hard,
+        blocks.band, blocks.probe_filter,
+    )
+}  # fmt: skip
 TRAINERS: Mapping[str, Callable[..., Any]] = {
-    f.__name__: f for f in (blocks.logistic, blocks.logconf, blocks.gce, blocks.evolve)
-}
+    f.__name__: f
+    for f in (
+        blocks.logistic, blocks.logconf, blocks.gce, blocks.evolve,
+        blocks.coteach, blocks.mdl, blocks.minibatch, blocks.reverse_kl, blocks.symmetric,
+    )
+}  # fmt: skip
+# What only a testbed that asks for it (trait "wide") offers to its searches and to the random control alike: the
+# others' draws, and all that was measured with them, stay what they were. `band` may leave no row: it is never drawn.
+WIDE = frozenset(
+    {
+        "chain", "consistent", "epiplexity", "icm", "probe_labels", "band", "probe_filter", "coteach", "mdl",
+        "minibatch", "reverse_kl", "symmetric",
+    }
+)  # fmt: skip
 STAGES = ("first", "label", "filter", "train")  # in the order in which they run
 ANY: Mapping[str, Any] = {"paired": True, "logprobs": True}  # traits of a testbed on which every block can run
 TRIVIAL = "def run(task):\n    return task.teacher.test\n"
@@ -64,19 +85,21 @@ class Config(Choices):
 # The eleven families of the AAR study, and the blocks that make a method one of theirs ("stage:block").
 FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "self-training": ("label:self_training",),
+        "self-training": ("label:self_training", "label:chain"),
         "ensemble": ("members",),
         "distillation": ("label:oof", "filter:sharpen"),
-        "data filtering": ("filter:confident", "filter:overlap"),
+        "data filtering": ("filter:confident", "filter:overlap", "filter:band", "filter:probe_filter"),
         "confidence weighting": ("filter:weigh",),
-        "loss function": ("train:logconf", "train:gce"),
-        "unsupervised elicitation": ("label:elicit", "label:zero_shot_prior"),
-        "curriculum": ("label:curriculum",),
-        "model internals": ("label:ccs", "label:knn", "label:graph"),
+        "loss function": (
+            "train:logconf", "train:gce", "train:minibatch", "train:symmetric", "train:reverse_kl", "train:coteach",
+        ),
+        "unsupervised elicitation": ("label:elicit", "label:zero_shot_prior", "label:icm", "label:consistent"),
+        "curriculum": ("label:curriculum", "train:mdl"),
+        "model internals": ("label:ccs", "label:knn", "label:graph", "label:probe_labels"),
         "evolutionary": ("train:evolve",),
-        "other": ("label:em",),
+        "other": ("label:em", "label:epiplexity"),
     }
-)
+)  # fmt: skip
 
 
 def family(config: Config) -> str:
@@ -165,12 +188,8 @@ def run(task: W2STask, config: Config) -> NDArray[np.float64]:
     c = config.choices
     if c.get("train") == "zero_shot":
         return blocks.zero_shot(task, **config.parameters("train"))
-    x, x_test = represent(task, **{k: c[k] for k in REPRESENTATION if k in c})  # type: ignore[arg-type]
-    y, weight = task.weak, np.ones(len(x), np.float32)
-    for stage in ("first", "label", "filter"):
-        block = _block(stage, str(c.get(stage, "none")))
-        if block is not None:
-            y, weight = block(task, x, y, weight, **config.parameters(stage))
+    x, x_test = _represented(task, config)
+    y, weight = _labels(task, x, config)
     members = int(c.get("members", 1) or 1)
     if members > 1:
         weight = blocks.bootstrap(task, weight, members=members)
@@ -178,6 +197,48 @@ def run(task: W2STask, config: Config) -> NDArray[np.float64]:
     if c.get("balance") and not task.paired:
         head = balance(head, x)
     return head.predict(x_test)  # type: ignore[no-any-return]
+
+
+def _represented(task: W2STask, config: Config) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return represent(task, **{k: v for k, v in config.choices.items() if k in REPRESENTATION})  # type: ignore[arg-type]
+
+
+def _labels(task: W2STask, x: NDArray[np.float32], config: Config) -> Labels:
+    """What the stages before training make of the teacher's labels: (n,) labels, (n,) weights."""
+    y, weight = task.weak, np.ones(len(x), np.float32)
+    for stage in ("first", "label", "filter"):
+        block = _block(stage, str(config.choices.get(stage, "none")))
+        if block is not None:
+            y, weight = block(task, x, y, weight, **config.parameters(stage))
+    return y, weight
+
+
+def sweep(task: W2STask, configs: Sequence[Config]) -> list[NDArray[np.float64]]:
+    """What `run` gives of every configuration, to the tolerance at which a fit stops. What they share is computed once:
+    a representation, what relabels and filters; and logistic heads on one representation are columns of one fit."""
+    out: list[NDArray[np.float64]] = [np.empty(0)] * len(configs)
+    known: dict[str, Labels] = {}
+    groups: dict[str, list[int]] = {}
+    for i, config in enumerate(configs):
+        c = config.choices
+        if c.get("train", "logistic") != "logistic" or int(c.get("members", 1) or 1) > 1 or c.get("balance"):
+            out[i] = run(task, config)
+        else:
+            groups.setdefault(json.dumps({k: v for k, v in c.items() if k in REPRESENTATION}), []).append(i)
+    for members in groups.values():
+        x, x_test = _represented(task, configs[members[0]])
+        labels = []
+        for i in members:
+            before = json.dumps({k: v for k, v in configs[i].choices.items() if not k.startswith("train")})
+            if before not in known:
+                known[before] = _labels(task, x, configs[i])
+            labels.append(known[before])
+        ridge = [float(configs[i].choices.get("train.ridge", 1e-2) or 0) for i in members]
+        y, weight = (np.stack(part, 1) for part in zip(*labels, strict=True))
+        z = fit(x, y, weight, ridge=ridge, intercept=not task.paired).logits(x_test)
+        for column, i in enumerate(members):
+            out[i] = sigmoid(z[:, column]).astype(np.float64)
+    return out
 
 
 def source(config: Config) -> str:
@@ -227,6 +288,13 @@ SAYS: Mapping[str, str] = {
     "oof": "out-of-fold labels",
     "self_training": "the student's own labels",
     "zero_shot_prior": "labels multiplied by the zero-shot prior",
+    "chain": "labels passed through a chain of growing heads",
+    "consistent": "labels that other folds confirm",
+    "epiplexity": "out-of-fold labels smoothed where little was learnt",
+    "icm": "labels annealed until they predict one another",
+    "probe_labels": "labels of a probe",
+    "band": "rows outside a band of doubt only",
+    "probe_filter": "rows that a probe does not contradict only",
     "confident": "confident rows only",
     "overlap": "rows of high overlap density only",
     "weigh": "rows weighed by confidence",
@@ -235,6 +303,11 @@ SAYS: Mapping[str, str] = {
     "logistic": "a logistic head",
     "logconf": "a head with the auxiliary confidence loss",
     "gce": "a head with generalised cross-entropy",
+    "coteach": "two heads that choose what the other learns from",
+    "mdl": "a head trained on the surest rows first, then on all",
+    "minibatch": "a head trained on mini-batches",
+    "reverse_kl": "a head with reverse KL",
+    "symmetric": "a head with symmetric cross-entropy",
     "evolve": "a head refined by an evolution strategy",
     "zero_shot": "no training: the student's log-probabilities.",
 }
@@ -278,7 +351,7 @@ def plant_card(card: str, seed: int) -> str | None:
     for stage, known in (("label", RELABELLERS), ("filter", FILTERS), ("train", TRAINERS)):
         if (now := now_chosen.get(stage, "none")) not in ("none", "zero_shot"):
             kept = {k: v for k, v in now_chosen.items() if not k.startswith(f"{stage}.")}
-            others = [b for b in sorted(known) if b not in (now, "ccs", "zero_shot_prior")]
+            others = [b for b in sorted(known) if b not in (now, "ccs", "zero_shot_prior") and b not in WIDE]
             false = Config(kept | {stage: str(rng.choice(others))})
             return told(tomllib.loads(card), false, what(false))
     return None
@@ -391,6 +464,31 @@ SPACE: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     },
     "gce": {"ridge": RIDGE, "q": ("float", 0.05, 1.0)},
     "evolve": {"ridge": RIDGE, "sigma": ("log", 0.03, 0.5), "trust": ("float", 0.0, 3.0)},
+    "chain": {"first": ("int", 2, 32), "links": ("int", 1, 5), "ridge": RIDGE},
+    "consistent": {
+        "start": ("one of", "zero_shot", "cluster", "teacher"),
+        "rounds": ("int", 1, 6),
+        "folds": ("int", 2, 8),
+        "ridge": RIDGE,
+        "share": ("float", 0.2, 1.0),
+    },
+    "epiplexity": {"strength": ("float", 0.0, 1.0), "epochs": ("int", 2, 8), "ridge": RIDGE},
+    "icm": {"dims": ("one of", 8, 16, 32), "ridge": ("log", 1e-4, 0.3), "share": ("float", 0.2, 1.0)},
+    "probe_labels": {"kind": ("one of", *PROBES), "k": ("int", 3, 50), "share": ("float", 0.2, 1.0)},
+    "probe_filter": {"kind": ("one of", *PROBES), "k": ("int", 3, 50), "drop": ("float", 0.02, 0.6)},
+    "coteach": {"tau": ("float", 0.05, 0.6), "ridge": RIDGE, "epochs": ("int", 2, 10)},
+    "mdl": {"first": ("float", 0.1, 0.9), "epochs": ("int", 1, 4), "more": ("int", 1, 5), "ridge": RIDGE},
+    "minibatch": {
+        "loss": ("one of", *LOSSES),
+        "ramp": ("one of", *RAMPS),
+        "alpha": ("float", 0.1, 0.95),
+        "beta": ("float", 0.1, 1.0),
+        "radius": ("float", 0.02, 0.4),
+        "epochs": ("int", 1, 8),
+        "ridge": RIDGE,
+    },
+    "reverse_kl": {"ridge": RIDGE, "clip": ("log", 0.005, 0.2)},
+    "symmetric": {"ridge": RIDGE, "alpha": ("log", 0.03, 3.0), "beta": ("log", 0.03, 3.0)},
 }
 BEFORE = ("none", "none", "none", "oof", "zero_shot_prior", "em", "knn")
 MEMBERS = (1, 1, 5, 10)
@@ -400,14 +498,18 @@ def suggest(trial: Trial, family: str | None = None, traits: Mapping[str, Any] =
     """A configuration of the space; with `family`, one that holds a block of that family.
 
     Names of a restricted choice carry the family, so that one study may mix families. Raises ValueError
-    for an unknown family. Only what is `applicable` to such rows is offered.
+    for an unknown family. Only what is `applicable` to such rows is offered, and what is WIDE only where the trait of
+    that name is true.
     """
     paired, logprobs = bool(traits["paired"]), bool(traits["logprobs"])
     if family is not None and family not in FAMILIES:
         raise ValueError(f"no family {family!r}; known: {', '.join(FAMILIES)}")
     marks = [m.partition(":") for m in FAMILIES[family]] if family else []
-    usable = [k for k in RELABELLERS if (paired or k != "ccs") and (logprobs or k != "zero_shot_prior")]
-    where = f" ({family}{'' if paired else ', single'}{'' if logprobs else ', no logprobs'})"
+    wide = bool(traits.get("wide"))
+    out = {"band"} if wide else WIDE
+    label, keep, train = ([b for b in known if b not in out] for known in (RELABELLERS, FILTERS, TRAINERS))
+    usable = [k for k in label if (paired or k != "ccs") and (logprobs or k != "zero_shot_prior")]
+    where = f" ({family}{'' if paired else ', single'}{'' if logprobs else ', no logprobs'}{', wide' if wide else ''})"
 
     def pick(stage: str, everything: list[Any]) -> Any:
         wanted = [name for s, _, name in marks if s == stage and name in everything]
@@ -425,8 +527,8 @@ def suggest(trial: Trial, family: str | None = None, traits: Mapping[str, Any] =
     picked = {
         "first": pick("first", [b for b in BEFORE if b == "none" or b in usable]),
         "label": pick("label", ["none", *usable]),
-        "filter": pick("filter", ["none", *FILTERS]),
-        "train": pick("train", list(TRAINERS)),
+        "filter": pick("filter", ["none", *keep]),
+        "train": pick("train", train),
     }
     if any(s == "members" for s, _, _ in marks):
         choices["members"] = choose(trial, "members" + where, ("one of", 3, 5, 10, 15))

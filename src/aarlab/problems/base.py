@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,37 @@ class References:
     floor: Outcomes
     ceiling: Outcomes
     baselines: Mapping[str, Outcomes]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One method on one public instance, row by row. ablated: its outcomes with one thing taken away, by the name of
+    the ablation; figures: other figures of every row, by name; calibration: expected calibration error in and out of
+    distribution, NaN without such rows."""
+
+    real: Outcomes
+    ablated: Mapping[str, Outcomes]
+    figures: Mapping[str, Outcomes]
+    calibration: tuple[float, float]
+
+
+@runtime_checkable
+class Studied(Protocol):
+    """What a problem has besides `Problem` if there is a catalogue of methods for it (`aarlab baselines --methods`)."""
+
+    def methods(self, full: bool) -> Mapping[str, Mapping[str, str]]:
+        """Every method that applies, by name: its "formula" and "paper"; with `full`, also those that take minutes."""
+
+    def absent(self) -> Mapping[str, str]:
+        """Methods that are known and cannot be run here, and why."""
+
+    def predict(self, name: str, seed: int) -> NDArray[np.float32]:
+        """A method's output on public instance `seed`, and on what each ablation leaves of it; kept, and not computed
+        twice. Raises ValueError where the method can't be run."""
+
+    def judged(self, seed: int, predictions: NDArray[np.float32]) -> Study: ...
+    def sweep(self, names: Sequence[str], seed: int) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+        """Outputs on public instance `seed` of those methods that have the swept hyperparameter, by its value."""
 
 
 class Ask(Protocol):

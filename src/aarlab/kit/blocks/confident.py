@@ -19,6 +19,15 @@ def confident(
     return y, weight * best(sure, weight, keep, classes(task, y) if balanced else None).astype(np.float32)
 
 
+def band(task: W2STask, x: Floats, y: Floats, weight: Floats, *, reach: float = 0.25) -> Labels:
+    """Drop the rows with |y - 1/2| <= reach, as the AAR release does (it drops .25 <= P <= .75). Raises ValueError
+    where no row is left: a teacher that is never so sure."""
+    kept = weight * (np.abs(y - 0.5) > reach).astype(np.float32)
+    if not kept.any():
+        raise ValueError(f"the teacher is never surer than 1/2 + {reach:g}: no row is left")
+    return y, kept
+
+
 def weigh(task: W2STask, x: Floats, y: Floats, weight: Floats, *, power: float = 1.0) -> Labels:
     """weight <- weight |2 y - 1|^power: confidence weighting; a row at 1/2 says nothing and weighs
     nothing."""

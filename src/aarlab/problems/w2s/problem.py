@@ -21,12 +21,14 @@ from safetensors import safe_open
 
 from aarlab.kit import blocks, zoo
 from aarlab.kit.cache import built, cache_dir
+from aarlab.kit.methods import ABSENT, METHODS
 from aarlab.kit.represent import represent
 from aarlab.kit.stats import Outcomes, Score, correct, gap_recovered
 from aarlab.kit.task import W2STask
 from aarlab.problems import draws
-from aarlab.problems.base import Ablation, Ask, Direction, Instance, OutputSpec, References
+from aarlab.problems.base import Ablation, Ask, Direction, Instance, OutputSpec, References, Study
 from aarlab.problems.causes import Causal
+from aarlab.problems.w2s import study
 from aarlab.problems.w2s.ablate import Source, ablations
 from aarlab.problems.w2s.causal import CAUSAL
 from aarlab.problems.w2s.check import check
@@ -95,7 +97,8 @@ class W2S:
     @property
     def traits(self) -> Mapping[str, Any]:
         task = W2STask.load(self.practice(0).task)
-        return {"paired": task.paired, "logprobs": task.student.has_logprobs, "layers": task.student.layers}
+        traits = {"paired": task.paired, "logprobs": task.student.has_logprobs, "layers": task.student.layers}
+        return {**traits, "wide": True} if getattr(self.testbed, "wide", False) else traits
 
     @property
     def quota(self) -> int | None:
@@ -175,6 +178,30 @@ class W2S:
     def baseline(self, name: str) -> dict[str, str]:
         config = zoo.BASELINES[name]
         return {"method.py": zoo.source(config), "card.toml": zoo.card(config, "an untuned baseline", (0.0, 0.0, 0.0))}
+
+    def methods(self, full: bool) -> Mapping[str, Mapping[str, str]]:
+        traits = self.traits
+        return {
+            n: {"formula": m.formula, "paper": m.paper}
+            for n, m in METHODS.items()
+            if m.applicable(traits) and (not m.full or (full and self.testbed.pool is not None))
+        }
+
+    def absent(self) -> Mapping[str, str]:
+        traits = self.traits
+        odd = {n: "it does not apply to such rows" for n, m in METHODS.items() if not m.applicable(traits)}
+        if self.testbed.pool is None:
+            odd |= {n: "the student is no language model that could be trained" for n, m in METHODS.items() if m.full}
+        return {**odd, **ABSENT}
+
+    def predict(self, name: str, seed: int) -> NDArray[np.float32]:
+        return study.predict(self, _kit_fingerprint(), name, seed)
+
+    def judged(self, seed: int, predictions: NDArray[np.float32]) -> Study:
+        return study.judged(self, seed, predictions)
+
+    def sweep(self, names: Sequence[str], seed: int) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+        return study.sweep(self, names, seed)
 
     def ceiling(self, instance: Instance, *, untrained: bool = False) -> Outcomes:
         """What the default head reaches on the pool's true labels; of the untrained twin if asked."""

@@ -221,7 +221,7 @@ def test_absent_data_are_one_line_and_the_testbed_is_listed(command: Command, mo
     for asked in (("run", "w2s/persona", "--dir", tmp_path / "c"), ("problems", "check", "w2s/persona"), ("baselines", "w2s/persona")):
         status, _, err = command(*asked)
         assert status == 2 and err.count("\n") == 1
-        assert err == "aarlab: w2s/persona: needs data: set AARLAB_DATA to the folder that holds persona/, or give `aarlab --data DIR …`\n"
+        assert err == "aarlab: w2s/persona: needs data: set AARLAB_DATA (or aarlab --data DIR …) to the folder that holds persona/\n"
     assert not (tmp_path / "c").exists()
     assert "w2s/persona" in base.known()
     status, out, _ = command("problems")

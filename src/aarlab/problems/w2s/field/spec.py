@@ -50,7 +50,7 @@ class Spec(BaseModel):
         if path.is_absolute():
             return path
         if not (home := os.environ.get(DATA)):
-            raise NotReady(f"needs data: set {DATA} to the folder that holds {self.data}/, or give `aarlab --data DIR …`")
+            raise NotReady(f"needs data: set {DATA} (or aarlab --data DIR …) to the folder that holds {self.data}/")
         return Path(home).expanduser().absolute() / path
 
     def model(self, name: str, untrained: int | None = None) -> Model:
