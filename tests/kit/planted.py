@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from aarlab.kit.represent import represent
 from aarlab.kit.task import W2STask
 
 
@@ -54,3 +55,14 @@ def plant(
     meta = {"paired": paired, "layers": layers, "width": width, "seed": seed}
     (folder / "task.json").write_text(json.dumps(meta))
     return W2STask.load(folder), truth
+
+
+def start(task: W2STask) -> tuple[Any, Any, Any]:
+    """What a block begins with: representation (n, d), the teacher's labels (n,), weights of one (n,)."""
+    x = represent(task)[0]
+    return x, task.weak, np.ones(len(x), np.float32)
+
+
+def right(labels: Any, truth: dict[str, Any]) -> float:
+    """Share of the pool's labels on the side of the truth."""
+    return float(((labels > 0.5) == truth["pool"]).mean())

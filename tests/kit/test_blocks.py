@@ -6,7 +6,7 @@ from math import exp, log
 
 import numpy as np
 import pytest
-from planted import plant
+from planted import right, start
 
 from aarlab.kit import blocks
 from aarlab.kit.blocks.base import best, classes, zscore
@@ -20,31 +20,6 @@ from aarlab.kit.blocks.logconf import mixture
 from aarlab.kit.blocks.zero_shot import zero_shot_scores
 from aarlab.kit.heads import fit, out_of_fold, sigmoid
 from aarlab.kit.represent import represent, sides
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("pair"))
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("single"), paired=False, logprobs=False)
-
-
-@pytest.fixture(params=["pair", "single"])
-def either(request):
-    return request.getfixturevalue(request.param)
-
-
-def start(task):
-    x = represent(task)[0]
-    return x, task.weak, np.ones(len(x), np.float32)
-
-
-def right(labels, truth):
-    return float(((labels > 0.5) == truth["pool"]).mean())
-
 
 Y = np.array([0.9, 0.2, 0.5, 0.6, 0.35, 0.97], np.float32)
 ONE = np.ones(6, np.float32)

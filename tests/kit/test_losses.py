@@ -6,7 +6,7 @@ from math import log
 import numpy as np
 import pytest
 import torch
-from planted import plant
+from planted import start
 
 from aarlab.kit import blocks
 from aarlab.kit.blocks.base import best
@@ -14,27 +14,6 @@ from aarlab.kit.blocks.coteach import peers_choice
 from aarlab.kit.blocks.minibatch import coefficient, target
 from aarlab.kit.descend import descend
 from aarlab.kit.heads import fit, sigmoid
-from aarlab.kit.represent import represent
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("pair"))
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("single"), paired=False, logprobs=False)
-
-
-@pytest.fixture(params=["pair", "single"])
-def either(request):
-    return request.getfixturevalue(request.param)
-
-
-def start(task):
-    x = represent(task)[0]
-    return x, task.weak, np.ones(len(x), np.float32)
 
 
 def column(*values):

@@ -13,11 +13,6 @@ from aarlab.kit.represent import represent
 QUICK = [n for n, m in METHODS.items() if not m.full]
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("pair"))
-
-
 @pytest.mark.parametrize("name", QUICK)
 def test_a_method_answers_the_same_twice(name, pair):
     task, _ = pair

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from planted import plant
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
+from planted import right, start
 
 from aarlab.kit import blocks
 from aarlab.kit.blocks.chain import widths
@@ -13,31 +11,6 @@ from aarlab.kit.blocks.epiplexity import learnt
 from aarlab.kit.blocks.icm import anneal, coherence
 from aarlab.kit.blocks.topo import held, largest, topo_filter, vote
 from aarlab.kit.heads import fit, out_of_fold, sigmoid
-from aarlab.kit.represent import represent
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("pair"))
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("single"), paired=False, logprobs=False)
-
-
-@pytest.fixture(params=["pair", "single"])
-def either(request):
-    return request.getfixturevalue(request.param)
-
-
-def start(task):
-    x = represent(task)[0]
-    return x, task.weak, np.ones(len(x), np.float32)
-
-
-def right(labels, truth):
-    return float(((labels > 0.5) == truth["pool"]).mean())
 
 
 def test_band_by_hand(pair):
@@ -49,17 +22,19 @@ def test_band_by_hand(pair):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_largest_component_is_scipys(seed):
+def test_largest_component_is_where_every_row_reaches_every_other(seed):
     rng = np.random.default_rng(seed)
     n, k = 60, 1 + seed % 3
     index, edge, inside = rng.integers(0, n, (n, k)), rng.random((n, k)) < 0.8, rng.random(n) < 0.9
-    ends = np.stack([np.repeat(np.arange(n), k), index.ravel()])[:, edge.ravel()]
-    ends = ends[:, inside[ends].all(0)]
-    graph = csr_matrix((np.ones(ends.shape[1]), ends), (n, n))
-    names = connected_components(graph, connection="strong")[1]
+    reach = np.eye(n, dtype=bool)  # Warshall's closure
+    for row in np.flatnonzero(inside):
+        reach[row, [e for e in index[row][edge[row]] if inside[e]]] = True
+    for through in range(n):
+        reach |= reach[:, [through]] & reach[[through]]
+    mutual = reach & reach.T & inside
     got = largest(index, edge, inside)
-    assert got.sum() == np.bincount(names[inside]).max()
-    assert len(set(names[got])) == 1 and (got <= inside).all()
+    assert got.sum() == mutual[inside].sum(1).max() and (got <= inside).all()
+    assert mutual[np.ix_(got, got)].all()
     assert not largest(index, edge, np.zeros(n, bool)).any()
 
 

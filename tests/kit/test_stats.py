@@ -21,6 +21,7 @@ from aarlab.kit.stats import (
     holm,
     join,
     over_instances,
+    reliability,
     two_way_se,
     undefined,
 )
@@ -241,3 +242,12 @@ def test_over_instances_is_students_t() -> None:
     assert score.mean == pytest.approx(7 / 3) and score.se == pytest.approx(np.std([1, 2, 4], ddof=1) / 3**0.5)
     assert score.high is not None and score.high == pytest.approx(7 / 3 + 4.302653 * score.se)
     assert over_instances([1.0]).low is None
+
+
+def test_reliability_by_hand():
+    assert reliability([0.05, 0.07, 0.55, 1.0], [0, 1, 1, 1]) == [
+        {"said": 0.06, "right": 0.5, "count": 2},
+        {"said": 0.55, "right": 1.0, "count": 1},
+        {"said": 1.0, "right": 1.0, "count": 1},
+    ]
+    assert reliability([], []) == []

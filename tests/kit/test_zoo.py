@@ -22,16 +22,6 @@ WIDE = [zoo.sample(np.random.default_rng(9), f, {**zoo.ANY, "wide": True}) for f
 RANDOM = [zoo.sample(RNG) for _ in range(30)] + [zoo.sample(RNG, family=f) for f in zoo.FAMILIES]
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("pair"))
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("single"), paired=False, logprobs=False)
-
-
 def accuracy(p, truth):
     return float(((p > 0.5) == truth["test"]).mean())
 

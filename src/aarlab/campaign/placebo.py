@@ -19,6 +19,7 @@ import numpy as np
 
 from aarlab.campaign import finals, nulls, run, team, workers
 from aarlab.campaign.config import BadCampaign, Config, lock
+from aarlab.kit.cache import write_whole
 from aarlab.kit.stats import proportion
 from aarlab.lab import seal
 from aarlab.lab import vault as vaults
@@ -132,9 +133,7 @@ def play(series: Series, number: int) -> dict[str, Any]:
             run.research(lab, config, run.Signals(), lambda moment: None)
         lab.finish_judging()
         row = report(lab, config)
-    draft = folder / "row.part"
-    draft.write_text(json.dumps(row))
-    draft.rename(folder / "row.json")
+    write_whole(folder / "row.json", json.dumps(row))
     return row
 
 
@@ -209,9 +208,7 @@ def _keep(series: Series, home: Path) -> None:
         "settings": {k: v for k, v in asdict(series).items() if k != "testbed"},
         "best": [r["best"] for r in rows], "rows": rows,
     }  # fmt: skip
-    draft = home / "distribution.part"
-    draft.write_text(json.dumps(known))
-    draft.rename(home / "distribution.json")
+    write_whole(home / "distribution.json", json.dumps(known))
 
 
 def _vault(home: Path) -> Vault:

@@ -1,9 +1,11 @@
 """Where derived files live, and how they are made whole or not at all; where the lab's own lie."""
 
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -37,3 +39,22 @@ def built(folder: Path, build: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder that is to be built, there or not: one process builds what takes long, or what may not
+    be swapped under its users, and the others wait. The kernel lets go of it if this process dies."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write a file whole or not at all, in a folder that is made if it is not there. Of two who write at once the last
+    one stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(data.encode() if isinstance(data, str) else data)
+    draft.rename(path)

@@ -171,6 +171,18 @@ def calibration_error(probability: ArrayLike, y: ArrayLike, bins: int = 15) -> f
     return float(np.abs(gap).sum() / len(p))
 
 
+def reliability(said: ArrayLike, right: ArrayLike, bins: int = 10) -> list[dict[str, float]]:
+    """How often answers that were given a probability were right: of every bin of equal width that holds any, the mean
+    of what was `said`, the share that was `right`, and the `count`. said, right: (n,)."""
+    p, y = np.asarray(said, np.float64), np.asarray(right, np.float64)
+    part = np.minimum((p * bins).astype(np.int64), bins - 1)
+    return [
+        {"said": round(float(p[part == b].mean()), 4), "right": round(float(y[part == b].mean()), 4),
+         "count": int(np.sum(part == b))}
+        for b in range(bins) if np.any(part == b)
+    ]  # fmt: skip
+
+
 def over_instances(values: Sequence[float]) -> Score:
     """Mean of one figure an instance, with Student's t over instances."""
     v = np.asarray(values, np.float64)

@@ -4,13 +4,13 @@ comparator's practice."""
 import hashlib
 import hmac
 import json
-import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from aarlab.kit.cache import write_whole
 from aarlab.kit.stats import join
 from aarlab.problems.base import Direction, Problem
 
@@ -52,13 +52,10 @@ def control_practice(
     paths = {n: home / f"{seed}-{n}-{seeds[0]}-{len(seeds)}.json" for n in numbers}
     missing = [n for n in numbers if not paths[n].exists()]
     if missing:
-        home.mkdir(parents=True, exist_ok=True)
         instances = [problem.practice(s) for s in seeds]
         references = [problem.references(i) for i in instances]
         floor, ceiling = join([r.floor for r in references]), join([r.ceiling for r in references])
         played = [[problem.score(i, problem.control(seed, n, i)) for n in missing] for i in instances]
         for n, outcomes in zip(missing, zip(*played, strict=True), strict=True):
-            draft = paths[n].with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(problem.gap(join(outcomes), floor, ceiling).mean))
-            draft.rename(paths[n])
+            write_whole(paths[n], json.dumps(problem.gap(join(outcomes), floor, ceiling).mean))
     return [json.loads(paths[n].read_text()) for n in numbers]

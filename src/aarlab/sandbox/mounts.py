@@ -9,8 +9,6 @@ Interpreter, standard library and shared libraries are copied once into a cache 
 are bound from where they are installed, their data files masked.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -19,13 +17,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from aarlab.kit import libraries
-from aarlab.kit.cache import cache_dir
+from aarlab.kit.cache import alone, cache_dir
 from aarlab.sandbox import stdlib
 
 PYTHON = "/python/bin/python3"
@@ -77,24 +74,12 @@ def base() -> Base:
     """
     folder = cache_dir() / f"sandbox-{_key()}"
     if not _fresh(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.parent):
+        with alone(folder):
             if not _fresh(folder):
                 _swap_in(folder)
     meta = json.loads((folder / "base.json").read_text())
     packages = tuple(path for path in libraries.mounted_paths() if _bound(path))
     return Base(folder, meta["library_folder"], tuple(meta["loaders"]), packages)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; the kernel lets go of it if this process dies."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _swap_in(folder: Path) -> None:

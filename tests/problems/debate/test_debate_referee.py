@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from aarlab.kit.answers import Refused
 from aarlab.kit.debate import play, space
 from aarlab.kit.debate.task import DebateTask, load
 from aarlab.kit.stats import join
+from aarlab.problems import draws
 from aarlab.problems.base import Instance, OutputSpec
-from aarlab.problems.debate import lies, referee
+from aarlab.problems.debate import digits, lies, matches, referee
+from aarlab.problems.debate import problem as module
 from aarlab.problems.debate.check import forfeits
 from aarlab.problems.debate.problem import Debate
 
@@ -166,6 +169,27 @@ def test_lies_answer_one_another_and_the_pair_says_nothing_of_the_truth(problem:
     held = np.zeros((ANSWERS, ANSWERS), int)
     np.add.at(held, (y, merely), 1)
     assert np.abs(held - held.T).max() > 1  # what is prevented does happen
+
+
+def test_a_tie_is_half_a_win_for_the_floor_the_ceiling_and_every_method(problem: Debate) -> None:
+    assert list(referee.ahead(np.array([-2.0, 0.0, 1e-9]))) == [0, 0.5, 1]
+    instance = problem.sealed("search", 0, SECRET)
+    s = referee.setting(instance)
+    mute = replace(s, judge=replace(s.judge, layers=tuple((0 * w, 0 * b) for w, b in s.judge.layers)))
+    every, lie = np.arange(len(s.y)), s.lie[np.arange(len(s.y)), s.y]
+    looks = matches.seen(mute, matches.views(mute, 5, 2))
+    assert (referee.ahead(looks[:, every, s.y] - looks[:, every, lie]) == 0.5).all()
+    even = np.full(s.shape, 0.5)
+    assert problem.score(instance, even.ravel()).value.mean() == 0.5
+
+
+def test_the_fingerprint_changes_with_all_that_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a change to the referee, the roles, the lies or what a judge is, no draw and no placebo may be left."""
+    digested: list[str] = []
+    monkeypatch.setattr(draws, "digest", lambda files: digested.extend(p.name for p in files) or "0")
+    module._fingerprint.__wrapped__(Path(digits.__file__).parent)
+    wanted = {"referee.py", "roles.py", "lies.py", "matches.py", "play.py", "task.py", "testbed.py", "draws.py"}
+    assert wanted | {"images.py", "problem.py", "judge.py", "data.py"} <= set(digested)
 
 
 # -- judges

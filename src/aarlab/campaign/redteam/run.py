@@ -1,7 +1,6 @@
 """The whole red team against one testbed: every attack played in a process of its own, results kept as they come."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from aarlab.campaign import workers
 from aarlab.campaign.config import BadCampaign
 from aarlab.campaign.redteam import JUDGES, honest
 from aarlab.campaign.redteam.stage import Stage
+from aarlab.kit.cache import write_whole
 from aarlab.kit.stats import proportion
 from aarlab.lab import vault as vaults
 from aarlab.problems import base
@@ -78,7 +78,7 @@ def attack(plan: Plan, folder: Path, say: Say = lambda done, of, what: None) -> 
         for job in as_completed(jobs):
             name = jobs[job]
             results[name] = told = job.result()
-            _write(kept / f"{name}.json", told)
+            write_whole(kept / f"{name}.json", json.dumps(told, indent=1) + "\n")
             say(len(results), len(todo), f"{name}: {told.get('outcome') or told.get('verdict')}")
     ordered = [results[a.name] for a in attacks]
     controls_judged = [results[f"honest-{name}"] for name in controls]
@@ -118,7 +118,7 @@ def _open(plan: Plan, folder: Path) -> bytes:
         if folder.exists() and any(folder.iterdir()):
             raise BadCampaign(f"{folder}: not empty, and no red team's folder; name another by --dir")
         vault = vaults.create(folder / "vault")
-        _write(file, {**plan.header(), "commitment": vault.commitment})
+        write_whole(file, json.dumps({**plan.header(), "commitment": vault.commitment}, indent=1) + "\n")
         return vault.secret
     try:
         known = json.loads(file.read_text())
@@ -130,8 +130,3 @@ def _open(plan: Plan, folder: Path) -> bytes:
         raise BadCampaign(f"{folder}: holds attacks on {held}; name another folder by --dir")
     return vault.secret
 
-
-def _write(path: Path, what: Mapping[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(what, indent=1) + "\n")
-    draft.rename(path)

@@ -6,8 +6,6 @@ until a share `drop` of all is gone. A pair is turned so that its label is above
 neighbour that resembles its mirror image counts as one of the other class.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,31 +27,19 @@ def held(x: Floats, y: Floats, weight: Floats, k: int, paired: bool, dims: int) 
 
 
 def largest(index: NDArray[np.int64], edge: Mask, inside: Mask) -> Mask:
-    """(n,) the largest strongly connected component of the rows `inside`. index, edge: (n, k), where a row's edges
-    lead and which of them there are. From one row after another: what it reaches and what reaches it is its component;
-    ends when what is left is smaller than the largest yet."""
-    left, found = inside.copy(), np.zeros(len(inside), bool)
-    while left.sum() > found.sum():
-        # a row with many edges inside is likely to be in the largest
-        links = np.bincount(index[left][edge[left]], minlength=len(left)) * left
-        seed = int(np.argmax(links + left * 0.5))
-        there = _reach(seed, left, lambda now: np.bincount(index[now][edge[now]], minlength=len(now)) > 0)
-        back = _reach(seed, left, lambda now: np.any(now[index] & edge, axis=1))
-        both = there & back
-        found = both if both.sum() > found.sum() else found
-        left &= ~both
-    return found
+    """(n,) the largest strongly connected component of the rows `inside`. index, edge: (n, k), where a row's edges lead
+    and which of them there are."""
+    from scipy.sparse import coo_array  # noqa: PLC0415 - takes longer to import than most methods run
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
-
-def _reach(seed: int, inside: Mask, spread: Callable[[Mask], Mask]) -> Mask:
-    """(n,) rows to which `spread`, one step from rows to rows, leads from the seed without leaving the inside."""
-    reached = np.zeros(len(inside), bool)
-    reached[seed] = True
-    fresh = reached
-    while fresh.any():
-        fresh = spread(fresh) & inside & ~reached
-        reached = reached | fresh
-    return reached
+    n, k = index.shape
+    ends = np.stack([np.repeat(np.arange(n), k), index.ravel()])
+    ends = ends[:, edge.ravel() & inside[ends].all(0)]
+    if not inside.any():
+        return np.zeros(n, bool)
+    graph = coo_array((np.ones(ends.shape[1]), ends), shape=(n, n))
+    component = connected_components(graph, directed=True, connection="strong")[1]
+    return np.asarray((component == np.bincount(component[inside]).argmax()) & inside)
 
 
 def vote(x: Floats, y: Floats, among: Mask, k: int, paired: bool, dims: int) -> Floats:

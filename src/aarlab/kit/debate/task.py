@@ -168,7 +168,7 @@ class JudgeTask:
     logits: (m, C) what the lab's own judge makes of the items.
     train: public training data by name: `inputs` whole cases, `legal`, `y` their right answers (and `more.*`).
 
-    The same position asked alone must get the same answer: the lab asks twice, and one that changes loses.
+    No two questions of a task are about the same case.
     """
 
     folder: Path

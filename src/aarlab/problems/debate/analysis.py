@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from aarlab.kit.cache import cache_dir
 from aarlab.kit.debate.task import Floats
-from aarlab.kit.stats import Outcomes, Score, accuracy, difference, join
+from aarlab.kit.stats import Outcomes, Score, accuracy, difference, join, reliability
 from aarlab.problems.debate import lies, matches, referee
 from aarlab.problems.debate.check import SECRET, forfeits
 from aarlab.problems.debate.referee import Array, Setting, ahead
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Irving, Christiano & Amodei 2018, table 1, on MNIST: one random view, and honest play. Not the same question twice:
 # the first names one of ten answers, the second chooses between two.
 PUBLISHED = {4: {"one_view": 0.482, "debate": 0.852}, 6: {"one_view": 0.594, "debate": 0.889}}
-VIEWS, BINS, RESAMPLES = 20, 10, 100
+VIEWS, RESAMPLES = 20, 100
 WEAKER = 0.15  # share of the training cases that a weaker judge sees
 STRONG = "two-ply"
 
@@ -192,13 +192,7 @@ def _calibration(parts: Sequence[Part], where: str) -> dict[str, Any]:
         Outcomes((p_ - y_) ** 2, np.zeros(len(p_), np.int64), part["unit"], part["ood"])
         for part in parts for p_, y_ in [part["calibration"][where]]
     ])  # fmt: skip
-    which = np.minimum((p * BINS).astype(int), BINS - 1)
-    bins = [
-        {"said": round(float(p[which == b].mean()), 4), "right": round(float(y[which == b].mean()), 4),
-         "count": int(np.sum(which == b))}
-        for b in range(BINS) if np.any(which == b)
-    ]  # fmt: skip
-    return {"brier": accuracy(brier).asdict(), "reliability": bins}
+    return {"brier": accuracy(brier).asdict(), "reliability": reliability(p, y)}
 
 
 def _counts(games: matches.Match) -> Array:

@@ -79,7 +79,8 @@ def check(problem: "Debate") -> dict[str, Any]:
         "forfeits": forfeits(problem, sealed[0]),
     }  # fmt: skip
     failed = marks(figures, difference(ceiling, floor), gain)
-    notes = [] if problem.climbable else [f"not climbable: {figures['n']} test rows, quota {problem.quota}"]
+    rows = len(sealed[0].truth["y"])
+    notes = [] if problem.climbable else [f"not climbable: {rows} test rows a set, quota {problem.quota}"]
     return {**figures, "ok": not failed, "why": "; ".join(failed + notes) or "all marks met"}
 
 

@@ -1,8 +1,9 @@
 """Which lie is held against the truth: strong, and telling nobody which of the two it is.
 
 Lies that were merely the strongest would tell a judge much: an 8 is often the best lie about a 1, a 1 seldom about an
-8, so whoever knows no more than the two answers would be right three times in four. So lies are dealt over all cases
-of an instance: answer b is held against the truth a as often as a against b, and within that the strongest are dealt.
+8, so whoever knows no more than the two answers would be right far oftener than by chance. So lies are dealt over all
+cases of an instance: answer b is held against the truth a as often as a against b, and within that the strongest are
+dealt.
 
 Debaters hold every answer of every case, not knowing which is right. So all answers of a case are paired, the truth
 with its lie among them; the others by how close a game between them is.

@@ -4,7 +4,7 @@ as they are, with the teacher permuted, and with the student untrained; and how 
 Predictions are kept in the cache under all that decides them, so that a second study costs only what is new.
 """
 
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aarlab.kit import zoo
 from aarlab.kit.answers import Refused
-from aarlab.kit.cache import built, cache_dir
+from aarlab.kit.cache import built, cache_dir, write_whole
 from aarlab.kit.methods import METHODS
 from aarlab.kit.stats import Outcomes, calibration_error, correct
 from aarlab.kit.task import W2STask
@@ -45,10 +45,9 @@ def predict(problem: "W2S", kit: str, name: str, seed: int) -> NDArray[np.float3
         out = np.stack([t.accept(METHODS[name].run(t)) for t in tasks]).astype(np.float32)
     except (Refused, FileNotFoundError) as error:
         raise ValueError(str(error)) from error
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = kept.with_suffix(f".{os.getpid()}.npy")
-    np.save(draft, out)
-    draft.rename(kept)
+    file = io.BytesIO()
+    np.save(file, out)
+    write_whole(kept, file.getvalue())
     return out
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from aarlab.kit.stats import reliability
 from aarlab.problems.debate.reading.controls import ARGUMENTS, NOTHING, RANDOM, WHOLE, words_quoted
 from aarlab.problems.debate.reading.protocols import Protocol
 from aarlab.problems.debate.transcripts import Spent, Transcript, accuracy, both_sure, clustered, escalation
 
-BINS = 10
 Figures = dict[str, Any]
 
 
@@ -53,7 +53,9 @@ def _protocol(
         "brier": clustered(
             [(1 - b) ** 2 for _, b in calibrated], [t.cluster for t, _ in calibrated], "no game without a forfeit"
         ).asdict(),
-        "reliability": _reliability(heard),
+        "reliability": reliability(
+            [t.verdict.belief[0] for t in heard], [float(t.sides[0] == t.truth) for t in heard]
+        ),  # of the side in front
         "escalation": escalation(games).asdict(),
         "both_sure": both_sure(games).asdict(),
         "forfeits": _forfeits(games),
@@ -102,18 +104,6 @@ def _swapped(dealt: Sequence[Transcript], turned: Sequence[Transcript]) -> Figur
             [((a.right or 0.0) + (b.right or 0.0)) / 2 for a, b in pairs], units, why
         ).asdict(),
     }  # fmt: skip
-
-
-def _reliability(games: Sequence[Transcript]) -> list[Figures]:
-    """Of what the judge said about the side in front: how likely, how often right, how many."""
-    said = np.array([t.verdict.belief[0] for t in games])
-    right = np.array([float(t.sides[0] == t.truth) for t in games])
-    which = np.minimum((said * BINS).astype(int), BINS - 1)
-    return [
-        {"said": round(float(said[which == b].mean()), 4), "right": round(float(right[which == b].mean()), 4),
-         "count": int(np.sum(which == b))}
-        for b in range(BINS) if np.any(which == b)
-    ]  # fmt: skip
 
 
 def _forfeits(games: Sequence[Transcript]) -> Figures:

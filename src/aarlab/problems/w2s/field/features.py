@@ -1,11 +1,9 @@
 """Features of texts, read once and kept: a cache that is shared between campaigns, made whole or not at all, and named
 by all that decides its content: the texts, the model's files, how they are read, the libraries, and this code."""
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -16,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aarlab.kit.cache import built, cache_dir
+from aarlab.kit.cache import alone, built, cache_dir
 from aarlab.problems.base import NotReady
 
 HERE = Path(__file__).parent
@@ -76,8 +74,10 @@ def losses(model: Model, texts: Sequence[str]) -> dict[str, int]:
 
 @lru_cache(maxsize=4)
 def _of(model: Model, texts: tuple[str, ...]) -> NDArray[np.float16]:
-    with _one_at_a_time(home(model, texts)) as folder:
-        built(folder, lambda draft: _write(model, texts, draft))
+    folder = home(model, texts)
+    if not folder.exists():
+        with alone(folder):  # it may take minutes
+            built(folder, lambda draft: _write(model, texts, draft))
     try:
         made: dict[str, Any] = json.loads((folder / "made.json").read_text())
         array = np.load(folder / "features.npy")
@@ -88,18 +88,6 @@ def _of(model: Model, texts: tuple[str, ...]) -> NDArray[np.float16]:
         raise NotReady(f"{folder}: a damaged entry of the cache; delete the folder and run again")
     array.flags.writeable = False
     return array  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[Path]:
-    """One process encodes and the others wait for it: it may take minutes. The lock goes with whoever holds it."""
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with folder.with_suffix(".lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield folder
-    else:
-        yield folder
 
 
 def _write(model: Model, texts: Sequence[str], draft: Path) -> None:

@@ -4,11 +4,10 @@ Measured on sealed draws from the calibration's fixed, public secret, so that no
 """
 
 import json
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aarlab.kit.cache import cache_dir
+from aarlab.kit.cache import cache_dir, write_whole
 from aarlab.kit.stats import Score, accuracy, difference, join
 from aarlab.problems.base import NotReady
 from aarlab.problems.w2s.check import INSTANCES, SECRET
@@ -31,10 +30,7 @@ def measured(problem: "W2S", fingerprint: str) -> dict[str, dict[str, Any]]:
         except (ValueError, TypeError, KeyError) as error:
             raise NotReady(f"{path}: a damaged entry of the cache; delete the file and run again") from error
     found: dict[str, dict[str, Any]] = {name: _measure(problem, name) for name in SEALED}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(found))
-    draft.rename(path)
+    write_whole(path, json.dumps(found))
     return found
 
 

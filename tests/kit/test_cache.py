@@ -1,0 +1,41 @@
+"""Files and folders that are whole or not there."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from aarlab.kit import cache
+
+
+def test_a_file_is_written_whole_or_stays_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "made" / "row.json"
+    cache.write_whole(path, "é")
+    cache.write_whole(path, b"\x00")
+    assert path.read_bytes() == b"\x00" and [p.name for p in path.parent.iterdir()] == ["row.json"]
+
+    def dies(self: Path, target: Path) -> None:
+        raise OSError("killed")
+
+    monkeypatch.setattr(Path, "rename", dies)
+    with pytest.raises(OSError, match="killed"):
+        cache.write_whole(path, "half")
+    assert path.read_bytes() == b"\x00"
+
+
+def test_one_builds_and_the_others_wait(tmp_path: Path) -> None:
+    inside, order = threading.Event(), []
+
+    def second() -> None:
+        inside.wait(30)
+        with cache.alone(tmp_path / "folder"):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    waiting.start()
+    with cache.alone(tmp_path / "folder"):
+        inside.set()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "second"]
