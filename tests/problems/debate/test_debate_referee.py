@@ -164,6 +164,8 @@ def test_lies_answer_one_another_and_the_pair_says_nothing_of_the_truth(problem:
         held = np.zeros((ANSWERS, ANSWERS), int)
         np.add.at(held, (y, lie), 1)
         assert np.abs(held - held.T).max() <= 1
+    with pytest.raises(ValueError, match="even number"):
+        lies.deal(replace(referee.setting(problem.sealed("search", 0, SECRET)), lie=t["lie"][:, :3], answers=3))
     strong = lies._margins(referee.setting(problem.sealed("search", 0, SECRET)))[rows, y]
     merely = np.where(np.arange(ANSWERS) == y[:, None], np.inf, strong).argmin(1)
     held = np.zeros((ANSWERS, ANSWERS), int)

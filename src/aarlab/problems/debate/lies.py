@@ -24,7 +24,9 @@ UNEVEN = 10.0  # cost of one case by which two answers are not held against each
 
 def deal(s: Setting) -> Ints:
     """(n, C) the answer held against each answer: its own inverse in every case. s: with the truth; its lies are not
-    looked at."""
+    looked at. Raises ValueError for an odd number of answers, which cannot be paired."""
+    if s.answers % 2:
+        raise ValueError(f"{s.answers} answers cannot be paired; a testbed of debate has an even number of them")
     margins = _margins(s)
     n, answers = margins.shape[:2]
     lies = _balanced(margins[np.arange(n), s.y], s.y)

@@ -78,7 +78,7 @@ class Testbed(Protocol):
 
     @property
     def answers(self) -> int:
-        """C."""
+        """C, an even number: they are paired (lies.py)."""
 
     @property
     def n_practice(self) -> int:
