@@ -239,6 +239,12 @@ def test_curriculum_enters_the_sure_rows_first(either):
     np.testing.assert_array_equal(labels[weight == 0], y[weight == 0])
 
 
+def test_a_curriculum_ends_with_the_whole_pool_where_its_shares_do_not_sum_up_exactly(pair):
+    task, _ = pair
+    assert 0.2 + (1.0 - 0.2) * 3 / 3 > 1
+    assert (blocks.curriculum(task, *start(task), first=0.2)[1] > 0).all()
+
+
 def test_bootstrap_weights(pair):
     task, _ = pair
     base = np.array([0, 1, 2] * 2000, np.float32)

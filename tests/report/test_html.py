@@ -226,7 +226,7 @@ class TestPage:
         def full(*_: object) -> None:
             raise OSError("disk full")
 
-        monkeypatch.setattr(html.os, "replace", full)
+        monkeypatch.setattr(Path, "replace", full)
         with pytest.raises(OSError, match="disk full"):
             write_html(fabricate(**SMALL), target)
         assert target.read_text() == "old"

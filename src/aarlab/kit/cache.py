@@ -57,5 +57,8 @@ def write_whole(path: Path, data: str | bytes) -> None:
     one stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}")
-    draft.write_bytes(data.encode() if isinstance(data, str) else data)
-    draft.rename(path)
+    try:
+        draft.write_bytes(data.encode() if isinstance(data, str) else data)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ home.
 
 import io
 import keyword
-import os
 import shlex
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from aarlab import __version__
+from aarlab.kit.cache import write_whole
 from aarlab.kit.stats import Score
 from aarlab.report import replay, words
 from aarlab.report.charts import chart_data
@@ -32,12 +32,7 @@ HIGHLIGHTED = 12_000  # a longer program is shown plain: tokenizing a hostile on
 
 def write_html(view: View, path: Path) -> None:
     """Write the report to `path`, whole or not at all (a reader never sees half a page)."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(page(view).encode())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, page(view))
 
 
 def page(view: View) -> str:

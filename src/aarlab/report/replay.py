@@ -4,11 +4,11 @@ What is drawn is data (a list of replays, each as the problem describes it); the
 its hash alone.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aarlab.kit.cache import write_whole
 from aarlab.report.markup import Html, csp_hash, el, embed_json, join
 from aarlab.report.text import clean
 
@@ -50,9 +50,4 @@ def page(title: str, games: Sequence[Mapping[str, Any]]) -> str:
 
 def write(path: Path, title: str, games: Sequence[Mapping[str, Any]]) -> None:
     """Write the page whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(page(title, games))
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(path, page(title, games))

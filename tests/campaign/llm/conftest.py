@@ -73,7 +73,7 @@ def play(
         prompts.keep(folder, texts)
         lab.log(
             "campaign_started", lanes=team.lanes(config, problem), researchers=1, commitment=vault.commitment,
-            prompts=prompts.hashes(texts),
+            prompts=prompts.hashes(texts), config={"forum": config.forum},
         )  # fmt: skip
         lab.begin(config.names)
         began, limit = time.monotonic(), time.monotonic() + 60

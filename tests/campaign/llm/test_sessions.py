@@ -46,6 +46,12 @@ def test_it_writes_a_method_practises_submits_and_shares_and_remembers_by_its_no
     assert played.used.usd == pytest.approx((server.charged[0] + 2 * server.charged[1]) / 1e6, abs=0.03)
 
 
+@pytest.mark.parametrize(("forum", "told"), [("always", "is open to everybody."), ("none", "is closed in this campaign:")])
+def test_it_is_told_who_reads_what_it_shares(play: Play, server: Scripted, forum: str, told: str) -> None:
+    play(script(Say("", [("bash", {"command": "true"})])), forum=forum)
+    assert told in server.requests[0]["messages"][0]["content"]
+
+
 def test_what_was_charged_is_what_is_counted(play: Play, server: Scripted) -> None:
     played = play(script(Say("", [("bash", {"command": "true"})], 1234, 56)), sessions=2)
     settled = played.events("model_answer")

@@ -202,6 +202,7 @@ class Researcher:
             texts["system"], problem=hello["problem"], question=hello["question"],
             entries=", ".join(f"{e}(task)" for e in hello["entries"]), start=box.path("/start"),
             workspace=box.path("/workspace"), practice=box.path(f"/practice/{self.shared.practice_seed}/task"),
+            forum=hello.get("forum", "open to everybody"),
         )  # fmt: skip
         first = prompts.fill(
             texts["session"], researcher=name, number=str(number), hint=hello["hint"], minutes=minutes,

@@ -34,7 +34,8 @@ def curriculum(
     for stage in range(1, stages + 1):
         base = weight * inside.astype(np.float32)
         head = fit(x, y, base, ridge=ridge, intercept=not task.paired, start=head)
-        grown = best(sure, weight, first + (last - first) * stage / stages, classes(task, y)) | inside
+        share_in = min(first + (last - first) * stage / stages, max(first, last))  # a sum may pass 1 by rounding
+        grown = best(sure, weight, share_in, classes(task, y)) | inside
         entering = grown & ~inside
         y = np.where(entering, mix(y, sigmoid(head.logits(x)[:, 0]), share), y).astype(np.float32)
         inside = grown
