@@ -17,10 +17,10 @@ def test_a_file_is_written_whole_or_stays_what_it_was(tmp_path: Path, monkeypatc
     def dies(self: Path, target: Path) -> None:
         raise OSError("killed")
 
-    monkeypatch.setattr(Path, "rename", dies)
+    monkeypatch.setattr(Path, "replace", dies)
     with pytest.raises(OSError, match="killed"):
         cache.write_whole(path, "half")
-    assert path.read_bytes() == b"\x00"
+    assert path.read_bytes() == b"\x00" and len([*path.parent.iterdir()]) == 1
 
 
 def test_threads_that_write_one_file_at_once_do_not_meet(tmp_path: Path) -> None:
