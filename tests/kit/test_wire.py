@@ -1,5 +1,6 @@
 """Frames and connections between a sandbox and who holds it: whole, in order, and ended on both sides at once."""
 
+import errno
 import socket
 import threading
 from pathlib import Path
@@ -52,6 +53,23 @@ def test_a_port_leads_to_a_socket_both_ways_and_to_nothing_else(tmp_path: Path) 
         door.shutdown(socket.SHUT_RDWR)
     with pytest.raises(OSError), socket.create_connection(address):
         pass
+
+
+def test_a_door_outlives_a_moment_without_files_and_ends_when_it_is_shut() -> None:
+    ours, theirs = socket.socketpair()
+
+    class Door:
+        after = iter([OSError(errno.EMFILE, "too many open files"), OSError(errno.ECONNABORTED, "gone"), theirs])
+
+        def accept(self) -> tuple[socket.socket, None]:
+            got = next(self.after, OSError(errno.EINVAL, "shut down"))
+            if isinstance(got, OSError):
+                raise got
+            return got, None
+
+    wire.answer(Door(), lambda connection: connection.sendall(b"here"))  # type: ignore[arg-type]  # returns: it was shut
+    with ours, ours.makefile("rb") as stream:
+        assert stream.read() == b"here"
 
 
 def test_one_side_that_is_gone_ends_the_other(tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ A frame is one byte that says what it is, four that say how long it is (big-endi
 """
 
 import contextlib
+import errno
 import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MOST = 2**20  # bytes of one frame
 AT_ONCE = 32  # connections that one door holds
 HEAD = struct.Struct(">cI")
+# No file or memory left for one more connection, or its caller has gone: a door stays open.
+PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ECONNABORTED}
 
 # From outside: what to start (JSON), bytes of the input, its end, and rows and columns of the terminal. From inside:
 # bytes of either output, how it ended (JSON), or why it could not be started (text).
@@ -98,10 +102,14 @@ def answer(door: socket.socket, serve: Callable[[socket.socket], None]) -> None:
 
     while True:
         room.acquire()
-        try:
-            connection, _ = door.accept()
-        except OSError:
-            return
+        while True:
+            try:
+                connection, _ = door.accept()
+                break
+            except OSError as error:
+                if error.errno not in PASSING:
+                    return
+                time.sleep(0.05)
         threading.Thread(target=served, args=(connection,), daemon=True).start()
 
 
