@@ -1,6 +1,7 @@
 """Campaigns that nobody ran, written straight into a ledger as the lab would: to be shown, and to be hostile."""
 
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,13 @@ def card(name: str, family: str = "other") -> str:
     """A card with any name: TOML's basic string is JSON's, but for what TOML knows no escape for."""
     written = json.dumps("".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in name))
     return f"name = {written}\nwhat = {written}\nfamily = {json.dumps(family)}\n"
+
+
+def log_of(place: Path, messages: list[dict[str, Any]], attachments: dict[str, str] | None = None) -> None:
+    """A log as inspect-ai writes it, but for its compression."""
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as log:
+        log.writestr("header.json", "{}")
+        log.writestr("samples/1_epoch_1.json", json.dumps({"messages": messages, "attachments": attachments or {}}))
 
 
 class Fabricated:
@@ -207,3 +215,24 @@ def hostile_pages(client: httpx.Client) -> Iterator[str]:
     rows = client.get("/api/campaigns/wild").json()["leaderboard"]
     yield from (f"/c/wild/s/{r['submission']}" for r in rows)
     yield from (f"/c/wild/f/{n + 1}" for n in range(client.get("/api/campaigns/wild").json()["findings"]))
+
+
+def thinking(folder: Path, texts: list[str]) -> list[str]:
+    """A campaign of one language model that says each of the texts, in every place of its session and notebook; the
+    pages that show them. (Whether its model is known is not asked here.)"""
+    f = Fabricated(folder, 1, kind="llm", model=("a/one",))
+    name = "t_r1-session-1_x.eval"
+    f.log("iteration", "r1", number=1, code="ended", why=texts[0], seconds=3.0, counts={"turns": 4}, log=name)
+    messages: list[dict[str, Any]] = [{"role": "system", "content": "You are a researcher"}]
+    for text in texts:
+        call = {"function": text, "arguments": {"command": text}}
+        messages += [
+            {"role": "assistant", "content": [{"type": "text", "text": text}], "tool_calls": [call]},
+            {"role": "tool", "function": text, "content": text, "error": {"type": "timeout", "message": text}},
+        ]
+    log_of(folder / "logs" / name, messages)
+    (folder / "sandboxes" / "r1").mkdir(exist_ok=True)
+    (folder / "sandboxes" / "r1" / "notebook.md").write_text("\n\n".join(texts), "utf-8", "replace")
+    f.ledger.close()
+    person = f"/c/{folder.name}/r/r1"
+    return [person, *(f"{person}/t/1?page={n + 1}" for n in range(-(-len(messages) // 50)))]

@@ -7,14 +7,15 @@ and in CI (the variable CI is set) that is a failure.
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fabricated import PAGES, Fabricated, Serve, fabricate, hostile, hostile_pages
+from fabricated import PAGES, Fabricated, Serve, fabricate, hostile, hostile_pages, thinking
 from playwright.sync_api import Browser, Page, sync_playwright
+from xss import PAYLOADS
 
 from aarlab.campaign.steering import steer
 
@@ -68,6 +69,31 @@ def drawn(page: Page, chart: str) -> int:
     return page.locator(f"#{chart} .main-svg .trace").count()
 
 
+def strange(page: Page) -> list[str]:
+    """What no page of ours holds."""
+    found: list[str] = page.evaluate(
+        """[...document.querySelectorAll("script:not([src^='/static/']), style:not([id^='plotly']), iframe, object, "
+        + "embed, img, video, audio, svg:not(.js-plotly-plot svg, #js-plotly-tester), base, link:not([href^='/static/']):not([rel=icon])")]
+        .map((e) => e.outerHTML)"""
+    )
+    return found
+
+
+def serious(browser: Browser, address: str, scheme: str, paths: Iterable[str]) -> dict[str, list[tuple[str, str, str]]]:
+    """What axe finds serious or critical, page by page. It is put into the page by script, which the policy forbids to
+    everybody: that is lifted for the examiner alone."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(base_url=address, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")  # type: ignore[arg-type]
+    page, found = context.new_page(), {}
+    for path in paths:
+        page.goto(path, wait_until="load")
+        wrong = [v for v in axe.run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        if wrong:
+            found[path] = [(v["id"], v["nodes"][0]["html"][:120], v["nodes"][0]["failureSummary"][:200]) for v in wrong]
+    context.close()
+    return found
+
+
 def test_charts_draw_under_the_policy(browser: Browser, address: str) -> None:
     w = Watched(browser, address)
     for path, charts in (("/c/done", ("climb", "entropy", "forest")), ("/c/done/r/r1", ("lane",)), ("/c/going", ("climb",)),
@@ -99,18 +125,8 @@ def test_every_page_fits_and_complains_of_nothing(browser: Browser, address: str
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_serious_keeps_anybody_out(browser: Browser, address: str, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    w = Watched(browser, address, color_scheme=scheme)
-    w.context.close()
-    # axe is put into the page by script, which the policy forbids to everybody: it is lifted for the examiner alone.
-    context = browser.new_context(base_url=address, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
-    page, found = context.new_page(), {}
-    for path in PAGES if scheme == "light" else ("/c/done", "/c/going/review", "/c/done/s/301", "/c/done/ledger"):
-        page.goto(path, wait_until="load")
-        wrong = [v for v in axe.run(page).response["violations"] if v["impact"] in ("serious", "critical")]
-        if wrong:
-            found[path] = [(v["id"], v["nodes"][0]["html"][:120], v["nodes"][0]["failureSummary"][:200]) for v in wrong]
-    assert found == {}
+    paths = PAGES if scheme == "light" else ["/c/done", "/c/going/review", "/c/done/s/301", "/c/done/ledger"]
+    assert serious(browser, address, scheme, paths) == {}
 
 
 def test_hostile_text_runs_nothing(browser: Browser, serve: Serve, tmp_path: Path) -> None:
@@ -121,13 +137,24 @@ def test_hostile_text_runs_nothing(browser: Browser, serve: Serve, tmp_path: Pat
         paths = list(hostile_pages(client))
     for path in paths:
         page = w.go(path)
-        strange = page.evaluate(
-            """[...document.querySelectorAll("script:not([src^='/static/']), style:not([id^='plotly']), iframe, object, "
-            + "embed, img, video, audio, svg:not(.js-plotly-plot svg, #js-plotly-tester), base, link:not([href^='/static/']):not([rel=icon])")]
-            .map((e) => e.outerHTML)"""
-        )
-        assert strange == [] and w.complaints() == [], path
+        assert strange(page) == [] and w.complaints() == [], path
     assert len(paths) > 100
+
+
+def test_what_models_say_runs_nothing_fits_and_keeps_nobody_out(
+    browser: Browser, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aarlab.campaign.llm.models.check", lambda _: None)
+    paths = thinking(tmp_path / "thinking", list(PAYLOADS))
+    address = serve(tmp_path / "thinking")
+    w = Watched(browser, address, viewport={"width": 390, "height": 844})
+    for path in paths:
+        page = w.go(path)
+        assert strange(page) == [] and w.complaints() == [], path
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, f"{path} is wider than a phone"
+    assert page.locator("ol.transcript li").count() > 0 and len(paths) > 3
+    for scheme in ("light", "dark"):
+        assert serious(browser, address, scheme, paths[:2]) == {}
 
 
 def test_the_watch_sees_a_script_that_runs(browser: Browser, address: str) -> None:

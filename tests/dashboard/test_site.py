@@ -4,7 +4,6 @@ import json
 import re
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fabricated import PAGES, Fabricated, Serve, fabricate, hostile, hostile_pages
+from fabricated import PAGES, Fabricated, Serve, fabricate, hostile, hostile_pages, log_of
 from xss import PAYLOADS
 
 from aarlab.campaign.steering import steer
@@ -113,13 +112,6 @@ def test_what_can_be_watched_is_on_the_page_of_the_best(site: httpx.Client) -> N
         assert 'class="replay"' in page and "/replay.js" in page and "<script>alert" not in page, path
     assert all("replay" not in site.get(path).text for path in ("/c/done/s/101", "/c/done/f/1"))
     assert site.get("/api/campaigns/done/findings/3").json()["exhibits"][0]["truth"] == "3"
-
-
-def log_of(place: Path, messages: list[dict[str, Any]], attachments: dict[str, str] | None = None) -> None:
-    """A log as inspect-ai writes it, but for its compression."""
-    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as log:
-        log.writestr("header.json", "{}")
-        log.writestr("samples/1_epoch_1.json", json.dumps({"messages": messages, "attachments": attachments or {}}))
 
 
 def test_what_a_model_said_and_did_is_shown(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
