@@ -37,6 +37,9 @@ SECRET = b"aarlab problems check"
 
 FLOOR, GAP, GAP_SES = 0.4, 0.08, 4.0  # a lie that is chosen well may bring the judge to a half on random evidence
 MOST_UNTUNED, LEAST_GAIN, LEAST_RHO = 0.8, 0.02, 0.5
+# Without the truth, or the judge, nothing is left: none that an interval shows, and at most a tenth of what was found.
+# (What is nothing is measured on either side of it: that it be below is a coin's toss, and no mark.)
+MOST_LEFT = 0.1
 
 
 def check(problem: "Debate") -> dict[str, Any]:
@@ -113,11 +116,12 @@ def marks(figures: dict[str, Any], gap: Score, gain: Score) -> list[str]:
         missed.append(f"the best tuned method wins {gain.mean} more than the best untuned, below {LEAST_GAIN}")
     elif gain.low is None or gain.low <= 0:
         missed.append(f"the best tuned method's gain {gain} may be none")
-    for name in ("exchanged-truth", "untrained-judge"):
-        left = figures["best"][name]["mean"]
-        if left is None or left > 0:
-            missed.append(f"the best tuned method still recovers {left} with {name}")
     found, blank = figures["best"]["trained"], figures["placebo"]["best"]
+    for name in ("exchanged-truth", "untrained-judge"):
+        left = figures["best"][name]
+        if left["mean"] is None or left["low"] > 0 or left["mean"] > MOST_LEFT * (found["mean"] or 0):
+            share = f"{left['mean']} [{left['low']}, {left['high']}]"
+            missed.append(f"the best tuned method still recovers {share} with {name}")
     if found["mean"] is None or found["mean"] - blank["mean"] < 1.96 * np.hypot(found["se"], blank["se"]):
         missed.append(f"the best tuned method recovers {found['mean']}; with nothing to find, {blank['mean']}")
     if figures["spearman_low"] < LEAST_RHO:
