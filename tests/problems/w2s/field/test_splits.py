@@ -139,7 +139,7 @@ def test_training_rows_whose_conversation_is_in_the_test_are_set_aside_and_told(
 def test_topics_in_training_and_test_must_be_declared(tmp_path: Path) -> None:
     folder = change(write(tmp_path, sizes=SIZES), lambda r, i, rng: {**r, "question": f"topic {i % 16}"})
     rows = read(folder)
-    with pytest.raises(NotReady, match="if that is meant, declare shared_units"):
+    with pytest.raises(NotReady, match="if that is meant, say --shared-units"):
         sets.assign(rows, "question", shared=False)
     found = sets.assign(rows, "question", shared=True)
     homes = [{r.prompt for r, h in zip(rows.rows, found.home, strict=True) if h == s} for s in range(4)]

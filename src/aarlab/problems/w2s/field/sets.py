@@ -80,7 +80,7 @@ def assign(rows: Rows, unit: Unit, shared: bool) -> Sets:
         if len(aside) > 0.5 * np.sum(part <= 1):
             raise NotReady(
                 f"{rows.rows[aside[0]].where}: its {unit} is in another file too, and so is that of {len(aside)} rows "
-                "for training; if that is meant, declare shared_units, else declare what the unit is"
+                "for training; if that is meant, say --shared-units (shared_units = true), else say what the --unit is"
             )
         home[aside] = -1
     for s, name in enumerate(SETS):
