@@ -12,6 +12,7 @@ from xss import PAYLOADS
 from aarlab.campaign import run as campaigns
 from aarlab.campaign.config import Config
 from aarlab.campaign.steering import steer
+from aarlab.dashboard.pages import PAGE
 from aarlab.lab import seal, snapshots
 from aarlab.lab.ledger import Ledger
 
@@ -235,4 +236,4 @@ def thinking(folder: Path, texts: list[str]) -> list[str]:
     (folder / "sandboxes" / "r1" / "notebook.md").write_text("\n\n".join(texts), "utf-8", "replace")
     f.ledger.close()
     person = f"/c/{folder.name}/r/r1"
-    return [person, *(f"{person}/t/1?page={n + 1}" for n in range(-(-len(messages) // 50)))]
+    return [person, *(f"{person}/t/1?page={n + 1}" for n in range(-(-len(messages) // PAGE)))]

@@ -102,14 +102,14 @@ def answer(door: socket.socket, serve: Callable[[socket.socket], None]) -> None:
 
     while True:
         room.acquire()
-        while True:
-            try:
-                connection, _ = door.accept()
-                break
-            except OSError as error:
-                if error.errno not in PASSING:
-                    return
-                time.sleep(0.05)
+        try:
+            connection, _ = door.accept()
+        except OSError as error:
+            if error.errno not in PASSING:
+                return
+            room.release()
+            time.sleep(0.05)
+            continue
         threading.Thread(target=served, args=(connection,), daemon=True).start()
 
 

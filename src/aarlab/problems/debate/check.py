@@ -37,8 +37,8 @@ SECRET = b"aarlab problems check"
 
 FLOOR, GAP, GAP_SES = 0.4, 0.08, 4.0  # a lie that is chosen well may bring the judge to a half on random evidence
 MOST_UNTUNED, LEAST_GAIN, LEAST_RHO = 0.8, 0.02, 0.5
-# Without the truth, or the judge, nothing is left: none that an interval shows, and at most a tenth of what was found.
-# (What is nothing is measured on either side of it: that it be below is a coin's toss, and no mark.)
+# Without the truth, or the judge, no gain is left: none that an interval shows, and at most a tenth of what was found.
+# (Where it is about nothing, the sign of one measurement is a coin's toss.)
 MOST_LEFT = 0.1
 
 
