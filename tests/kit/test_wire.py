@@ -57,6 +57,7 @@ def test_a_port_leads_to_a_socket_both_ways_and_to_nothing_else(tmp_path: Path) 
 
 def test_a_door_outlives_a_moment_without_files_and_ends_when_it_is_shut() -> None:
     ours, theirs = socket.socketpair()
+    ours.settimeout(10)
 
     class Door:
         after = iter([OSError(errno.EMFILE, "too many open files"), OSError(errno.ECONNABORTED, "gone"), theirs])
