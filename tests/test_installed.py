@@ -34,5 +34,5 @@ import aarlab.cli.main
 def test_the_program_starts_without_extras() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    planted = subprocess.run([sys.executable, "-c", PROGRAM + "import transformers"], capture_output=True, text=True)
+    planted = subprocess.run([sys.executable, "-c", PROGRAM + "import pytest"], capture_output=True, text=True)
     assert "no plain installation has pytest" in planted.stderr
